@@ -1,0 +1,5 @@
+pub mod error;
+#[cfg(feature = "image")]
+pub mod image;
+pub mod runtime;
+pub mod sys;

@@ -1,0 +1,9 @@
+//! The fence: the only unsafe code of the house. It knows no OCI word; it has one function per system call, named like
+//! it, typed, without policy, returning the kernel's errno.
+
+pub mod root;
+
+pub use nix::errno::Errno;
+
+/// What a system call of this module gives.
+pub type Result<T> = std::result::Result<T, Errno>;
