@@ -1,9 +1,16 @@
 //! The fence: the only unsafe code of the house. It knows no OCI word; it has one function per system call, named like
 //! it, typed, without policy, returning the kernel's errno.
 
+pub mod fd;
+pub mod identity;
+pub mod mount;
+pub mod process;
 pub mod root;
+pub mod socket;
 
 pub use nix::errno::Errno;
+pub use nix::fcntl::OFlag;
+pub use nix::sys::stat::Mode;
 
 /// What a system call of this module gives.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -1,0 +1,112 @@
+//! Descriptors.
+
+use super::{Errno, Result};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// The answer of a system call that gives nothing but success.
+pub(super) fn check(answer: libc::c_long) -> Result<()> {
+    if answer == -1 { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// The answer of a system call that gives a new descriptor.
+pub(super) fn owned(answer: libc::c_long) -> Result<OwnedFd> {
+    check(answer)?;
+    // SAFETY: the kernel has just given this descriptor to us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(answer as RawFd) })
+}
+
+/// A descriptor that an engine told us the number of: `--preserve-fds`, LISTEN_FDS.
+pub fn borrow(number: RawFd) -> Result<BorrowedFd<'static>> {
+    // SAFETY: fcntl checks the number; the descriptor belongs to our caller, who keeps it open as long as we live.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) }.into())?;
+    // SAFETY: as above.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Opens a path of the host.
+pub fn open(path: &CStr, flags: OFlag) -> Result<OwnedFd> {
+    nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+pub fn openat(directory: impl AsFd, name: &CStr, flags: OFlag) -> Result<OwnedFd> {
+    nix::fcntl::openat(directory, name, flags | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Marks every descriptor from `first` on close-on-exec (CVE-2024-21626). KERNEL(5.11)
+pub fn close_range_cloexec(first: u32) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    // SAFETY: no pointers; nothing is closed now.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) })
+}
+
+pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
+    let flags = if on { nix::fcntl::FdFlag::FD_CLOEXEC } else { nix::fcntl::FdFlag::empty() };
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(flags)).map(drop)
+}
+
+/// Makes descriptor `number` (0, 1 or 2) refer to what `fd` does.
+pub fn dup_onto(fd: impl AsFd, number: RawFd) -> Result<()> {
+    // SAFETY: the standard descriptors belong to the process as a whole; nothing owns them.
+    check(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), number) }.into())
+}
+
+/// Type and numbers of what a descriptor refers to.
+pub fn stat(fd: impl AsFd) -> Result<Stat> {
+    let stat = nix::sys::stat::fstatat(fd, c"", nix::fcntl::AtFlags::AT_EMPTY_PATH)?;
+    Ok(Stat { mode: stat.st_mode, uid: stat.st_uid, device: stat.st_dev, inode: stat.st_ino, number: stat.st_rdev })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    pub mode: u32,
+    pub uid: u32,
+    pub device: u64,
+    pub inode: u64,
+    /// The device number of a device node.
+    pub number: u64,
+}
+
+impl Stat {
+    pub fn is_dir(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub fn is_link(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFLNK
+    }
+
+    pub fn is_char_device(&self, major: u32, minor: u32) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFCHR && self.number == libc::makedev(major, minor)
+    }
+}
+
+/// Writes all of `bytes` in one system call, as files of /proc, /sys and cgroups want it.
+pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
+    loop {
+        match nix::unistd::write(&fd, bytes) {
+            Ok(written) if written == bytes.len() => return Ok(()),
+            Ok(_) => return Err(Errno::EIO),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads what is there, up to `limit` bytes.
+pub fn read_up_to(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    while bytes.len() < limit {
+        let room = buffer.len().min(limit - bytes.len());
+        match nix::unistd::read(&fd, &mut buffer[..room]) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
