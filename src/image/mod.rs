@@ -1,3 +1,9 @@
+//! forno: images, and what is made of them.
+
+pub mod config;
+pub mod digest;
+pub mod reference;
+
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
