@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod digest;
+pub mod layer;
 pub mod reference;
 
 pub fn main() -> std::process::ExitCode {

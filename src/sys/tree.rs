@@ -186,6 +186,11 @@ pub fn umask(mask: u32) -> u32 {
     nix::sys::stat::umask(Mode::from_bits_truncate(mask)).bits()
 }
 
+/// The owner and group that new files get.
+pub fn effective_ids() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
 /// The names in a directory, without `.` and `..`, in the filesystem's order.
 pub fn read_dir(directory: BorrowedFd) -> Result<Vec<CString>> {
     let own = openat(directory, c".", OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)?;
