@@ -4,6 +4,8 @@ pub mod config;
 pub mod digest;
 pub mod layer;
 pub mod reference;
+pub mod snapshot;
+pub mod store;
 
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
