@@ -6,8 +6,7 @@ pub mod file;
 pub mod mount;
 pub mod overlay;
 pub mod root;
-pub mod tree;
-pub mod xattr;
+pub mod seccomp;
 
 pub use nix::errno::Errno;
 pub use nix::fcntl::OFlag;
