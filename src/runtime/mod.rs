@@ -1,3 +1,4 @@
+pub mod seccomp;
 pub mod spec;
 
 pub fn main() -> std::process::ExitCode {
