@@ -1,5 +1,4 @@
-pub mod seccomp;
-pub mod spec;
+pub mod cgroup;
 
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
