@@ -1,9 +1,18 @@
 //! The fence: the only unsafe code of the house. It knows no OCI word; it has one function per system call, named like
 //! it, typed, without policy, returning the kernel's errno.
 
+pub mod fd;
+pub mod file;
+pub mod identity;
 pub mod kernfs;
+pub mod mount;
+pub mod overlay;
+pub mod process;
 pub mod root;
 pub mod seccomp;
+pub mod socket;
+pub mod tree;
+pub mod xattr;
 
 pub use nix::errno::Errno;
 pub use nix::fcntl::OFlag;

@@ -155,7 +155,7 @@ pub fn detach_here() -> Result<()> {
 
 /// The filesystem's magic number.
 pub fn filesystem_type(fd: impl AsFd) -> Result<i64> {
-    let mut statfs = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    let mut statfs = std::mem::MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: statfs is large enough for the answer.
     check(unsafe { libc::fstatfs(fd.as_fd().as_raw_fd(), statfs.as_mut_ptr()) }.into())?;
     // SAFETY: the call succeeded, so the kernel filled it in.
