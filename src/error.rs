@@ -66,6 +66,8 @@ impl fmt::Debug for Error {
     }
 }
 
+impl std::error::Error for Error {}
+
 /// The kernel's words as Go programs print them, because engines recognise errors by these texts.
 pub fn errno_text(errno: Errno) -> String {
     let mut text = errno.desc().to_owned();

@@ -3,10 +3,15 @@
 pub mod config;
 pub mod digest;
 pub mod layer;
+pub mod listing;
 pub mod reference;
 pub mod snapshot;
 pub mod store;
+pub mod template;
+pub mod time;
+pub mod units;
+pub mod verbs;
 
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    verbs::main(std::env::args_os())
 }

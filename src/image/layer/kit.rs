@@ -95,7 +95,11 @@ pub(super) fn describe(path: &Path) -> String {
             let at = entry.unwrap().path();
             let stat = at.symlink_metadata().unwrap();
             let mut line = format!("{} {:o} ", at.strip_prefix(path).unwrap().display(), stat.mode());
-            write!(line, "{}:{} {}.{:09}", stat.uid(), stat.gid(), stat.mtime(), stat.mtime_nsec()).unwrap();
+            write!(line, "{}:{} ", stat.uid(), stat.gid()).unwrap();
+            // A whiteout in the archive has no time that would be kept.
+            if stat.mode() & 0o170_000 != 0o020_000 || stat.rdev() != 0 {
+                write!(line, "{}.{:09}", stat.mtime(), stat.mtime_nsec()).unwrap();
+            }
             write!(line, " n{} r{}", stat.nlink(), stat.rdev()).unwrap();
             if stat.is_symlink() {
                 write!(line, " -> {}", at.read_link().unwrap().display()).unwrap();

@@ -44,6 +44,12 @@ impl Store {
         Ok(entries)
     }
 
+    /// All names of the image with this manifest.
+    pub fn names_of(&self, manifest: &Digest) -> Result<Vec<Reference>> {
+        let entry = self.entries()?.into_iter().find(|(entry, _)| entry.digest == *manifest);
+        Ok(entry.map(|(_, names)| names).unwrap_or_default())
+    }
+
     /// Every image, the newest entry first, and why others cannot be read.
     pub fn images(&self) -> Result<(Vec<Image>, Vec<Error>)> {
         let (mut images, mut broken) = (Vec::new(), Vec::new());

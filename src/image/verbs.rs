@@ -1,0 +1,161 @@
+//! The command line. A verb is one file below and one line in [`VERBS`]; only the one that is called is built.
+
+mod images;
+mod import;
+mod limits;
+mod rmi;
+mod tag;
+
+use super::store::Store;
+use crate::error::{Context, Error, Result};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// docker's exit code for a command line that it does not understand; a container's own is never this one.
+const USAGE: u8 = 125;
+
+const VERBS: [Entry; 4] =
+    [entry::<images::Images>(), entry::<import::Import>(), entry::<rmi::Rmi>(), entry::<tag::Tag>()];
+
+/// `forno NAME ...`, with its arguments as the fields of the type.
+pub trait Verb: Args {
+    const NAME: &'static str;
+    /// Its line in `forno --help`.
+    const ABOUT: &'static str;
+    /// What the user may write before they say NAME: the words that other programs use for it.
+    const ALIASES: &'static [&'static str] = &[];
+
+    /// The program's exit code, where nothing failed.
+    fn run(self, forno: &Forno) -> Result<u8>;
+}
+
+struct Entry {
+    name: &'static str,
+    about: &'static str,
+    aliases: &'static [&'static str],
+    arguments: fn(Command) -> Command,
+    run: fn(&ArgMatches, &Forno) -> Result<u8>,
+}
+
+const fn entry<V: Verb>() -> Entry {
+    Entry { name: V::NAME, about: V::ABOUT, aliases: V::ALIASES, arguments: V::augment_args, run: run::<V> }
+}
+
+fn run<V: Verb>(matches: &ArgMatches, forno: &Forno) -> Result<u8> {
+    V::from_arg_matches(matches).map_err(|error| Error::new(error.to_string()).exit(USAGE))?.run(forno)
+}
+
+/// What stands before the verb, and what verbs share.
+#[derive(Debug, Args)]
+pub struct Forno {
+    /// Where images and containers are kept [default: /var/lib/forno for root, else $XDG_DATA_HOME/forno]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The OCI runtime: a path, or a name to be found in PATH [default: the bolo beside forno, else that in PATH]
+    #[arg(long, value_name = "PROGRAM")]
+    runtime: Option<PathBuf>,
+}
+
+impl Forno {
+    pub fn store(&self) -> Result<Store> {
+        match &self.root {
+            Some(root) => Store::open(root),
+            None => Store::open(&Store::default_path()?),
+        }
+    }
+
+    /// The OCI runtime, as `Command::new` wants it.
+    pub fn runtime(&self) -> PathBuf {
+        let beside = || Some(std::env::current_exe().ok()?.with_file_name("bolo")).filter(|path| path.is_file());
+        self.runtime.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("bolo"))
+    }
+
+    /// Writes to standard output. A reader that has seen enough is no error.
+    pub fn print(&self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("write to standard output"),
+        }
+    }
+
+    /// Says what the user should know though nothing failed.
+    pub fn warn(&self, text: &str) {
+        // Nobody is told that they cannot be told.
+        let _ = writeln!(io::stderr(), "forno: warning: {text}");
+    }
+}
+
+pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    match dispatch(&matches) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "forno: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn command() -> Command {
+    let command = Forno::augment_args(Command::new("forno"))
+        .about("Builds, keeps and runs OCI images")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_value_name("VERB")
+        .subcommand_help_heading("Verbs")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true);
+    let verb =
+        |entry: &Entry| Command::new(entry.name).about(entry.about).aliases(entry.aliases).defer(entry.arguments);
+    command.subcommands(VERBS.iter().map(verb))
+}
+
+fn dispatch(matches: &ArgMatches) -> Result<u8> {
+    let forno = Forno::from_arg_matches(matches).map_err(|error| Error::new(error.to_string()).exit(USAGE))?;
+    let called = matches.subcommand().and_then(|(name, matches)| Some((find(name)?, matches)));
+    match called {
+        Some((entry, matches)) => (entry.run)(matches, &forno),
+        None => Err(Error::new("no verb; see forno --help").exit(USAGE)),
+    }
+}
+
+fn find(name: &str) -> Option<&'static Entry> {
+    VERBS.iter().find(|entry| entry.name == name)
+}
+
+/// Help and version go to standard output; a mistake becomes one of our errors.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let _ = write!(io::stderr(), "forno: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_every_verb_is_sound() {
+        assert!(VERBS.is_sorted_by(|a, b| a.name < b.name));
+        for verb in &VERBS {
+            (verb.arguments)(Command::new(verb.name)).debug_assert();
+        }
+        command().debug_assert();
+    }
+}
