@@ -156,6 +156,12 @@ impl Cgroup {
         Ok(Cgroup { places: places.collect(), lenient: self.lenient })
     }
 
+    /// For a mount of cgroups in a container: where each hierarchy is mounted on the host, the cgroup's path below, and
+    /// the version 1 controllers (none: version 2).
+    pub fn hierarchies(&self) -> impl Iterator<Item = (&str, &str, &[String])> {
+        self.places.iter().map(|place| (place.mount.as_str(), place.path.as_str(), place.controllers.as_slice()))
+    }
+
     /// Whether there is a cgroup at all: none where permission was missing and not needed.
     pub fn is_any(&self) -> bool {
         !self.places.is_empty()

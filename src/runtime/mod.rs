@@ -1,7 +1,30 @@
+//! bolo: an OCI runtime with runc's command line.
+
+pub mod bundle;
 pub mod cgroup;
+pub mod cli;
+pub mod clock;
+pub mod create;
+pub mod creation;
+pub mod delete;
+pub mod foreground;
+pub mod hooks;
+pub mod host;
+pub mod init;
+pub mod kill;
+pub mod list;
+pub mod log;
+pub mod output;
+pub mod plan;
+pub mod plan_verb;
+pub mod record;
+pub mod run;
+pub mod seal;
 pub mod seccomp;
 pub mod spec;
+pub mod spec_verb;
+pub mod start;
+pub mod state;
+pub mod store;
 
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+pub use cli::{Global, command, main};

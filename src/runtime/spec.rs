@@ -12,6 +12,9 @@ use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Of the specification that is spoken here in full.
+pub const VERSION: &str = "1.3.0";
+
 /// A file of /proc/sys by its dotted name, or any other map that must keep no order.
 pub type Map = BTreeMap<String, String>;
 

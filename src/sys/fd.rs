@@ -110,3 +110,97 @@ pub fn read_up_to(fd: impl AsFd, limit: usize) -> Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+/// The path that the kernel knows for a descriptor: for messages and for people.
+pub fn path(fd: impl AsFd) -> Result<String> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    nix::fcntl::readlink(link.as_str())?.into_string().map_err(|_| Errno::EILSEQ)
+}
+
+/// Takes the lock of an open file (flock(2)), if nobody has it.
+pub fn try_lock(fd: impl AsFd) -> Result<bool> {
+    // SAFETY: no pointers.
+    match check(unsafe { libc::flock(fd.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }.into()) {
+        Ok(()) => Ok(true),
+        Err(Errno::EWOULDBLOCK) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Closes every descriptor but 0 to 2, those below `preserved`, and `kept`. For the child of a clone, which inherits what
+/// is not its business; the owners of what is closed must never be dropped there. KERNEL(5.9)
+pub fn close_all_but(preserved: u32, kept: &mut [RawFd]) -> Result<()> {
+    kept.sort_unstable();
+    let mut first = preserved.max(3);
+    for number in kept.iter().map(|fd| *fd as u32) {
+        if number > first {
+            close_range(first, number - 1)?;
+        }
+        first = first.max(number + 1);
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: no pointers; see the promise of our only caller about owners.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+}
+
+/// A file in memory, closed at exec.
+pub fn memory_file(name: &CStr, sealable: bool) -> Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | if sealable { libc::MFD_ALLOW_SEALING } else { 0 };
+    // SAFETY: name is a C string.
+    owned(unsafe { libc::memfd_create(name.as_ptr(), flags) }.into())
+}
+
+const SEALS: libc::c_int = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+
+/// Nobody can write to this file in memory any more.
+pub fn seal(file: impl AsFd) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_ADD_SEALS, SEALS) }.into())
+}
+
+pub fn is_sealed(file: impl AsFd) -> bool {
+    // SAFETY: no pointers.
+    let seals = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
+    seals != -1 && seals & SEALS == SEALS
+}
+
+/// Copies what is left in `from` to `to`, in the kernel.
+pub fn copy_all(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    const CHUNK: usize = 1 << 30;
+    let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
+    loop {
+        // SAFETY: without an offset pointer the files' own offsets are used.
+        match unsafe { libc::sendfile(to, from, std::ptr::null_mut(), CHUNK) } {
+            0 => return Ok(()),
+            -1 if Errno::last() != Errno::EINTR => return Err(Errno::last()),
+            _ => {}
+        }
+    }
+}
+
+/// Writes all of `bytes` to a file.
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(&fd, bytes) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The next read or write of the file is at its start.
+pub fn rewind(fd: impl AsFd) -> Result<()> {
+    nix::unistd::lseek(fd, 0, nix::unistd::Whence::SeekSet).map(drop)
+}
+
+/// Reads and writes give EAGAIN instead of waiting.
+pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
+    let flags = OFlag::from_bits_retain(nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_GETFL)?);
+    nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
+}

@@ -7,11 +7,14 @@ pub mod identity;
 pub mod kernfs;
 pub mod mount;
 pub mod overlay;
+pub mod poll;
 pub mod process;
 pub mod root;
+pub mod scheduler;
 pub mod seccomp;
 pub mod socket;
 pub mod tree;
+pub mod tty;
 pub mod xattr;
 
 pub use nix::errno::Errno;
@@ -19,4 +22,4 @@ pub use nix::fcntl::OFlag;
 pub use nix::sys::stat::Mode;
 
 /// What a system call of this module gives.
-pub type Result<T> = std::result::Result<T, Errno>;
+pub type Result<T, E = Errno> = std::result::Result<T, E>;

@@ -128,20 +128,23 @@ fn wait_with(pid: pid_t, flags: i32) -> Result<Option<Exit>> {
     Ok(libc::WIFSIGNALED(status).then(|| Exit::Signal(libc::WTERMSIG(status))))
 }
 
-/// Reaps any child that has ended: its pid.
-pub fn reap_any() -> Option<(pid_t, Exit)> {
-    let mut status = 0;
-    // SAFETY: status is a valid place for the answer.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
-    if pid <= 0 {
-        return None;
+/// Reaps children that have ended, but not `pid`, whose exit code somebody waits for.
+pub fn reap_all_but(pid: pid_t) {
+    loop {
+        // SAFETY: siginfo is plain data; zero is a valid value of each part.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+        // SAFETY: info is a valid place for the answer.
+        if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) } != 0 {
+            return;
+        }
+        // SAFETY: waitid filled in the variant for children, or left zeros.
+        let ended = unsafe { info.si_pid() };
+        // The one we keep hides those behind it until it is waited for, which is at once.
+        if ended == 0 || ended == pid || wait(ended).is_err() {
+            return;
+        }
     }
-    let exit = if libc::WIFSIGNALED(status) {
-        Exit::Signal(libc::WTERMSIG(status))
-    } else {
-        Exit::Code(libc::WEXITSTATUS(status) as u8)
-    };
-    Some((pid, exit))
 }
 
 /// Strings for execve: an array of pointers, null at the end.
@@ -159,18 +162,14 @@ impl Strings {
         self.strings.iter().map(CString::as_c_str)
     }
 
-    pub fn push(&mut self, string: CString) {
-        self.strings.push(string);
-    }
-
-    fn pointers(&self) -> Vec<*const libc::c_char> {
-        self.strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    fn pointers(&self, more: Option<&CStr>) -> Vec<*const libc::c_char> {
+        self.strings.iter().map(|s| s.as_ptr()).chain(more.map(CStr::as_ptr)).chain([std::ptr::null()]).collect()
     }
 }
 
-/// Becomes the program at `path`; returns only on failure.
-pub fn execve(path: &CStr, args: &Strings, env: &Strings) -> Errno {
-    let (args, env) = (args.pointers(), env.pointers());
+/// Becomes the program at `path`, with one more string in its environment where given; returns only on failure.
+pub fn execve(path: &CStr, args: &Strings, env: &Strings, more_env: Option<&CStr>) -> Errno {
+    let (args, env) = (args.pointers(None), env.pointers(more_env));
     // SAFETY: both arrays end with a null pointer and point to C strings that outlive the call.
     unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
     Errno::last()
@@ -178,7 +177,7 @@ pub fn execve(path: &CStr, args: &Strings, env: &Strings) -> Errno {
 
 /// Becomes the program that `fd` refers to; returns only on failure.
 pub fn execveat(fd: impl AsFd, args: &Strings, env: &Strings) -> Errno {
-    let (args, env) = (args.pointers(), env.pointers());
+    let (args, env) = (args.pointers(None), env.pointers(None));
     let fd = fd.as_fd().as_raw_fd();
     // SAFETY: both arrays end with a null pointer and point to C strings that outlive the call.
     unsafe {
@@ -231,6 +230,15 @@ impl Signals {
     }
 }
 
+/// Blocks every signal: those that were blocked before.
+pub fn block_all_signals() -> Result<Signals> {
+    let mut before = Signals::none();
+    let all = Signals::all();
+    // SAFETY: both sets are initialised.
+    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const all.0, &raw mut before.0) }.into())?;
+    Ok(before)
+}
+
 /// Blocks exactly `signals`.
 pub fn set_signal_mask(signals: &Signals) -> Result<()> {
     // SAFETY: the set is initialised; we want no old one.
@@ -252,15 +260,28 @@ pub fn read_signal(signalfd: impl AsFd) -> Option<i32> {
     }
 }
 
-/// Waits until one of the descriptors is readable or hung up; which ones are. `timeout` in milliseconds, -1 for ever.
-pub fn poll<const N: usize>(fds: [Option<BorrowedFd>; N], timeout: i32) -> Result<[bool; N]> {
-    let mut polls =
-        fds.map(|fd| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events: libc::POLLIN, revents: 0 });
-    // SAFETY: polls is an array of N pollfds.
-    match check(unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, timeout) }.into()) {
-        Err(Errno::EINTR) | Ok(()) => Ok(polls.map(|poll| poll.revents != 0)),
-        Err(error) => Err(error),
+/// Waits for a moment that nobody announces.
+pub fn pause(milliseconds: i32) {
+    // SAFETY: no descriptors are given.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, milliseconds) };
+}
+
+/// Waits until the process of a pidfd has ended: whether it did, in `timeout` milliseconds (-1: for ever).
+pub fn wait_until_exit(pidfd: BorrowedFd, timeout: i32) -> Result<bool> {
+    let mut poll = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: poll is one pollfd.
+        match check(unsafe { libc::poll(&raw mut poll, 1, timeout) }.into()) {
+            // The time starts anew: a caller who lets signals in has patience.
+            Err(Errno::EINTR) => {}
+            other => return other.map(|()| poll.revents != 0),
+        }
     }
+}
+
+pub fn set_domainname(name: &CStr) -> Result<()> {
+    // SAFETY: the pointer and the length are the string's.
+    check(unsafe { libc::setdomainname(name.as_ptr(), name.to_bytes().len()) }.into())
 }
 
 pub fn set_child_subreaper() -> Result<()> {
@@ -291,4 +312,46 @@ pub fn join_session_keyring(name: &CStr) -> Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
     // SAFETY: name is a C string.
     check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })
+}
+
+/// Of /proc/PID/stat (proc(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// A letter: R, S, D, Z, X, ...
+    pub state: u8,
+    /// In clock ticks after boot: with the pid, a process's identity.
+    pub start_time: u64,
+}
+
+impl Stat {
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+pub fn stat(pid: pid_t) -> Result<Stat> {
+    let name = CString::new(format!("/proc/{pid}/stat")).map_err(|_| Errno::EINVAL)?;
+    let text = super::fd::read_up_to(super::fd::open(&name, nix::fcntl::OFlag::O_RDONLY)?, 4096)?;
+    parse_stat(&text).ok_or(Errno::EBADMSG)
+}
+
+/// The name of the program is in parentheses and may hold any byte, spaces and parentheses too.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let after_name = text.iter().rposition(|byte| *byte == b')')? + 2;
+    let mut fields = text.get(after_name..)?.split(|byte| *byte == b' ');
+    let state = *fields.next()?.first()?;
+    let start_time = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
+    Some(Stat { state, start_time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_programs_name_cannot_confuse_its_stat() {
+        let text = b"7 (a) Z 1) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 10";
+        assert_eq!(parse_stat(text), Some(Stat { state: b'S', start_time: 4242 }));
+        assert!(!stat(std::process::id() as pid_t).unwrap().is_dead());
+    }
 }

@@ -44,6 +44,23 @@ impl Root {
         self.open_at(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, Mode::empty())
     }
 
+    /// A directory whose path has no symbolic link in it at all (ELOOP otherwise).
+    pub fn resolve_real(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
+        let path = path.as_ref().strip_prefix("/").unwrap_or(path.as_ref());
+        let mut here = self.fd.try_clone().map_err(|_| Errno::EMFILE)?;
+        for part in path.components() {
+            let Component::Normal(name) = part else { return Err(Errno::EINVAL) };
+            let flags = O_PATH_CLOEXEC | OFlag::O_NOFOLLOW;
+            let next = nix::fcntl::openat(&here, name, flags, Mode::empty())?;
+            match file_type(next.as_fd())? {
+                libc::S_IFDIR => here = next,
+                libc::S_IFLNK => return Err(Errno::ELOOP),
+                _ => return Err(Errno::ENOTDIR),
+            }
+        }
+        Ok(here)
+    }
+
     /// `open(2)` with every component resolved inside. O_CREAT works; O_CLOEXEC is always added.
     pub fn open_at(&self, path: impl AsRef<Path>, flags: OFlag, mode: Mode) -> Result<OwnedFd> {
         let path = path.as_ref();

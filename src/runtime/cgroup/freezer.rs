@@ -66,7 +66,7 @@ fn set_v1(place: &Place, frozen: bool) -> Result<()> {
             return Ok(());
         }
         let pause = if round < 10 { 1 } else { 10 };
-        process::poll([None], pause)?;
+        process::pause(pause);
         waited += pause;
         round += 1;
     }

@@ -205,7 +205,7 @@ impl Place {
             {
                 continue;
             }
-            process::poll([None], pause).with(shown)?;
+            process::pause(pause);
             waited += pause;
             pause = (pause * 2).min(100);
         }

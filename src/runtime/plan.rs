@@ -1,0 +1,176 @@
+//! config.json to a plan: what the container's first process does, as data, in its order. No side effects: `bolo plan`
+//! prints it, tests compare it with golden files, `init` walks it.
+
+pub mod capabilities;
+mod cgroup_mount;
+mod check;
+mod console;
+mod devices;
+mod hooks;
+mod limits;
+pub mod mounts;
+pub mod namespaces;
+mod options;
+mod paths;
+mod process;
+mod rootfs;
+mod scheduling;
+mod seccomp;
+pub mod show;
+pub mod step;
+mod sysctl;
+
+use crate::bail;
+use crate::error::Result;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::spec::{Linux, Process, Spec};
+use namespaces::Namespaces;
+pub use options::known_words as mount_words;
+use std::ffi::CString;
+use step::{JoinedNamespace, Op, Origin, Step};
+
+/// What the planner knows beside config.json.
+#[derive(Debug, Default)]
+pub struct Facts<'a> {
+    /// Absolute.
+    pub bundle: &'a str,
+    pub id: &'a str,
+    /// The kernel may refuse what only the host's root can do.
+    pub rootless: bool,
+    pub no_pivot: bool,
+    pub no_new_keyring: bool,
+    /// Descriptors from 3 on that the program inherits (`--preserve-fds`, LISTEN_FDS).
+    pub preserved: u32,
+    pub cgroup: Option<&'a Cgroup>,
+}
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub launch: Launch,
+    pub steps: Vec<Step>,
+    /// What config.json asks for in vain; allowed by the specification, worth a word.
+    pub warnings: Vec<String>,
+}
+
+/// What the parent does around the clone.
+#[derive(Debug, Default)]
+pub struct Launch {
+    /// CLONE_NEW*
+    pub clone_flags: u64,
+    /// A new time namespace, and its offsets.
+    pub time: Option<Option<CString>>,
+    /// A pid namespace that the child is born in.
+    pub pid: Option<JoinedNamespace>,
+    /// Text for uid_map and gid_map, if the user namespace is new.
+    pub maps: Option<(String, String)>,
+    pub limits: Vec<Limit>,
+    pub oom_score_adj: Option<i32>,
+}
+
+/// prlimit(2)
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Of `process.rlimits`.
+    pub index: usize,
+    pub resource: u32,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// A plan in the making.
+#[derive(Debug, Default)]
+pub(super) struct Steps {
+    plan: Plan,
+    /// For when everything below them is made.
+    late: Vec<Step>,
+}
+
+impl Steps {
+    fn add(&mut self, origin: Origin, op: Op) {
+        self.plan.steps.push(Step { origin, op });
+    }
+
+    fn always(&mut self, op: Op) {
+        self.add(Origin::Always, op);
+    }
+
+    fn later(&mut self, origin: Origin, op: Op) {
+        self.late.push(Step { origin, op });
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.plan.warnings.push(warning);
+    }
+}
+
+/// THE SCREEN: the life of a container's first process, from its birth to the program.
+pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
+    let no_linux = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&no_linux);
+    let Some(process) = spec.process.as_ref() else { bail!("process: missing; there is nothing to run") };
+    let namespaces = Namespaces::parse(linux)?;
+    check::all(spec, process, linux, &namespaces)?;
+
+    let steps = &mut Steps::default();
+    limits::plan(steps, process)?;
+
+    steps.always(Op::AwaitGo); // id maps, limits and the cgroup are the parent's part, and need what the child gives up
+    namespaces::plan(steps, linux, &namespaces)?; // first: everything below happens to them
+    process::session(steps, facts)?;
+    namespaces::cgroup(steps, &namespaces); // its root is the cgroup that the parent has put us in
+    namespaces::names(steps, spec, &namespaces)?;
+
+    rootfs::enter(steps, spec, linux, &namespaces, facts)?;
+    mounts::plan(steps, spec, &namespaces, facts)?;
+    devices::plan(steps, spec, linux, &namespaces, facts)?;
+    hooks::create(steps, spec)?; // the specification: after the mounts, before pivot_root
+    console::plan(steps, process); // in the container's devpts, with the container's owners
+    rootfs::reopen_null(steps, &namespaces);
+    process::make_cwd(steps, process)?;
+    sysctl::plan(steps, linux, &namespaces)?; // before /proc/sys turns read-only
+    paths::plan(steps, linux, &namespaces)?; // after the hooks, which may have mounted more
+    rootfs::finish(steps, spec, linux, &namespaces, facts)?; // below here no path of the host has a meaning
+
+    scheduling::plan(steps, process, linux)?;
+    process::place(steps, process)?;
+    process::before_ready(steps, process);
+    let filter = seccomp::plan(linux)?;
+    seccomp::with_listener(steps, &filter); // its agent is reached through `create`, which is about to go
+    steps.always(Op::TellReady);
+    steps.always(Op::AwaitStart);
+    hooks::start(steps, spec)?;
+    process::become_user(steps, process, filter, facts.preserved)?;
+    Ok(std::mem::take(&mut steps.plan))
+}
+
+/// What `exec` does: into the namespaces `joined` (CLONE_NEW*) of a running container, then like a first process.
+pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &Facts) -> Result<Plan> {
+    check::process(process)?;
+    let steps = &mut Steps::default();
+    limits::plan(steps, process)?;
+    steps.always(Op::AwaitGo);
+    steps.always(Op::JoinContainer(joined));
+    if again {
+        steps.always(Op::CloneAgain(0));
+    }
+    if joined & crate::sys::process::CLONE_NEWUSER != 0 {
+        steps.always(Op::BecomeRoot);
+    }
+    process::session(steps, facts)?;
+    console::plan_exec(steps, process);
+    scheduling::plan(steps, process, linux)?;
+    process::place(steps, process)?;
+    process::before_ready(steps, process);
+    let filter = seccomp::plan(linux)?;
+    seccomp::with_listener(steps, &filter);
+    steps.always(Op::TellReady);
+    process::become_user(steps, process, filter, facts.preserved)?;
+    Ok(std::mem::take(&mut steps.plan))
+}
+
+pub(super) fn cstring(text: &str, origin: Origin) -> Result<CString> {
+    match CString::new(text) {
+        Ok(text) => Ok(text),
+        Err(_) => bail!("{origin}: {text:?} has a zero byte in it"),
+    }
+}

@@ -1,0 +1,47 @@
+//! `run`: create and start in one; in the foreground, also wait and clean up.
+
+use super::Global;
+use super::creation::{self, Created, Flags, Starter};
+use super::delete::destroy;
+use super::foreground::{self, Signals};
+use super::start::poststart;
+use crate::error::Result;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    creation: Flags,
+    /// Return when the program runs
+    #[arg(short, long)]
+    detach: bool,
+    /// Keep the container's state when its program has ended
+    #[arg(long)]
+    keep: bool,
+    /// Leave the container's orphans to the host's init
+    #[arg(long)]
+    no_subreaper: bool,
+}
+
+pub fn run(global: &Global, args: Args) -> Result<u8> {
+    super::seal::protect()?;
+    let starter = if args.detach { Starter::Detached } else { Starter::Foreground };
+    let (mut draft, plan) = creation::draft(global, &args.creation, starter)?;
+    let signals = if args.detach { None } else { Some(Signals::take(!args.no_subreaper)?) };
+    let Created { container, mut child, terminal } =
+        creation::create(global, &args.creation, starter, &mut draft, &plan)?;
+    let started = child.start().and_then(|()| poststart(global, &container));
+    if let Err(error) = started {
+        drop(child);
+        if let Err(second) = destroy(global, &container) {
+            global.log.warn(&second.to_string());
+        }
+        return Err(error);
+    }
+    child.keep();
+    let Some(signals) = signals else { return Ok(0) };
+    let code = foreground::attend(signals, child.pid, &child.pidfd, terminal)?;
+    if !args.keep {
+        destroy(global, &container)?;
+    }
+    Ok(code)
+}
