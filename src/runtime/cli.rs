@@ -67,6 +67,7 @@ macro_rules! verbs {
 verbs! {
     "create" create "Make a container that waits for start";
     "delete" delete "Remove what is left of a container";
+    "exec" exec "Run another process in a container";
     "kill" kill "Send a signal to a container's first process";
     "list" list "List containers";
     "plan" plan_verb "Print what create would do, step by step";

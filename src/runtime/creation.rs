@@ -117,13 +117,12 @@ pub fn create<'a>(
         global.log.warn(warning);
     }
     let console = args.console_socket.as_deref().map(connect_console).transpose()?;
-    let pidfd_socket = args.pidfd_socket.as_deref().map(|path| connect(path, "--pidfd-socket")).transpose()?;
+    let pidfd_socket = args.pidfd_socket.as_deref().map(connect_pidfd).transpose()?;
     let state = std::mem::take(&mut draft.state);
     let mut container = global.store.create(state, &draft.bundle.config)?;
     let made = make(global, starter, console, draft, plan, &mut container).and_then(|(mut child, terminal)| {
         if let Some(socket) = pidfd_socket {
-            let sent = socket::send(socket.as_fd(), b"standard", &[child.pidfd.as_raw_fd()]);
-            sent.context("--pidfd-socket: send the pidfd")?;
+            send_pidfd(&socket, &child.pidfd, "standard")?;
         }
         if let Some(path) = &args.pid_file {
             write_pid_file(path, child.pid)?;
@@ -184,10 +183,7 @@ fn make<'a>(
     let mut child = prepared?;
     set_pid(container, child.pid)?;
     child.go()?;
-    let mut state = std::mem::take(&mut container.state);
-    let terminal = child.serve(spec, &mut state, &global.log, &mut |_| Ok(()));
-    container.state = state;
-    let terminal = terminal?;
+    let terminal = child.serve(spec, &container.state, &global.log)?;
     if container.state.pid != child.pid {
         set_pid(container, child.pid)?;
     }
@@ -271,6 +267,16 @@ fn check_terminal(spec: &Spec, args: &Flags, starter: Starter) -> Result<()> {
 
 pub fn connect_console(path: &str) -> Result<OwnedFd> {
     connect(path, "--console-socket")
+}
+
+pub fn connect_pidfd(path: &str) -> Result<OwnedFd> {
+    connect(path, "--pidfd-socket")
+}
+
+/// `kind`: "standard" for a container's first process, "setns" for what `exec` makes.
+pub fn send_pidfd(socket: &OwnedFd, pidfd: &OwnedFd, kind: &str) -> Result<()> {
+    let sent = socket::send(socket.as_fd(), kind.as_bytes(), &[pidfd.as_raw_fd()]);
+    sent.context("--pidfd-socket: send the pidfd")
 }
 
 fn connect(path: &str, flag: &str) -> Result<OwnedFd> {

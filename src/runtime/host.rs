@@ -54,13 +54,13 @@ pub struct Child<'a> {
 pub fn spawn<'a>(plan: &'a Plan, birth: Birth) -> Result<Child<'a>> {
     let (sync, theirs) = socket::seqpacket_pair().context("make a socket pair")?;
     let (mut sources, idmaps) = open_sources(plan)?;
-    sources.extend(birth.container.map(|container| (usize::MAX, container)));
     if let Some(rootfs) = birth.rootfs {
         nix::unistd::fchdir(rootfs).context("enter the root filesystem")?;
     }
     // Until the child has its own dispositions no signal may end it half-way.
     let before = process::block_all_signals().context("block signals")?;
-    let back = enter_for_child(plan)?;
+    let back = enter_for_child(plan, birth.container.as_ref())?;
+    sources.extend(birth.container.map(|container| (usize::MAX, container)));
     let cloned = match process::clone3(plan.launch.clone_flags, birth.cgroup) {
         // KERNEL(5.7), or the cgroup takes no process that way; then it is moved in later.
         Err(Errno::EINVAL | Errno::EBUSY | Errno::EOPNOTSUPP | Errno::EACCES | Errno::ENODEV | Errno::E2BIG)
@@ -87,12 +87,16 @@ pub fn spawn<'a>(plan: &'a Plan, birth: Birth) -> Result<Child<'a>> {
 }
 
 /// Namespaces that only a child is born in: ours for a moment. What to return to.
-fn enter_for_child(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>> {
+fn enter_for_child(plan: &Plan, container: Option<&OwnedFd>) -> Result<Vec<(OwnedFd, i32)>> {
     let mut back = Vec::new();
     let mut keep = |path: &std::ffi::CStr, flag: i32| -> Result<()> {
         back.push((fd::open(path, OFlag::O_RDONLY).with(|| format!("open {}", path.to_string_lossy()))?, flag));
         Ok(())
     };
+    if let Some(container) = container.filter(|_| plan.launch.container_pid) {
+        keep(c"/proc/self/ns/pid", process::CLONE_NEWPID)?;
+        process::setns(container, process::CLONE_NEWPID).context("join the container's pid namespace")?;
+    }
     if let Some(pid) = &plan.launch.pid {
         keep(c"/proc/self/ns/pid", process::CLONE_NEWPID)?;
         let place = || format!("linux.namespaces[{}].path: join {}", pid.index, pid.path.to_string_lossy());
@@ -180,7 +184,7 @@ impl Child<'_> {
     }
 
     /// Serves the child until it is ready for `start`. The terminal's master, if it comes to us.
-    pub fn serve(&mut self, spec: &Spec, state: &mut State, log: &Log, changed: Changed) -> Result<Option<OwnedFd>> {
+    pub fn serve(&mut self, spec: &Spec, state: &State, log: &Log) -> Result<Option<OwnedFd>> {
         let mut terminal = None;
         loop {
             let (message, descriptor) = self.receive()?;
@@ -196,17 +200,22 @@ impl Child<'_> {
                     process::wait(self.pid).context("wait for the first of two processes")?;
                     self.pid = message.detail;
                     self.pidfd = process::pidfd_open(self.pid).context("open the container's first process")?;
-                    changed(self.pid)?;
                 }
                 Op::Seccomp(filter) => {
                     let listener = process::pidfd_getfd(&self.pidfd, message.detail);
                     let listener = listener.context("linux.seccomp: fetch the listener")?;
-                    agent::send(filter, &listener, self.pid, state)?;
+                    agent::send(filter, &listener, self.pid, state, self.status())?;
                 }
                 op => bail!("the child is at a step that needs nobody: {op}"),
             }
             self.go()?;
         }
+    }
+
+    /// The container's: a first process is being made, or another in one that runs.
+    fn status(&self) -> Status {
+        let is_first = self.plan.steps.iter().any(|step| matches!(step.op, Op::AwaitStart));
+        if is_first { Status::Creating } else { Status::Running }
     }
 
     /// The child's next message; its failure as an error.
@@ -258,9 +267,6 @@ impl Child<'_> {
         self.kept = true;
     }
 }
-
-/// Is told the pid of the container's first process when that changes.
-pub type Changed<'a> = &'a mut dyn FnMut(process::pid_t) -> Result<()>;
 
 impl Drop for Child<'_> {
     fn drop(&mut self) {

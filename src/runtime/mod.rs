@@ -7,6 +7,7 @@ pub mod clock;
 pub mod create;
 pub mod creation;
 pub mod delete;
+pub mod exec;
 pub mod foreground;
 pub mod hooks;
 pub mod host;

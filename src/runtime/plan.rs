@@ -24,8 +24,10 @@ use crate::bail;
 use crate::error::Result;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::spec::{Linux, Process, Spec};
+use crate::sys::process::{CLONE_NEWPID, CLONE_NEWUSER};
 use namespaces::Namespaces;
 pub use options::known_words as mount_words;
+pub use scheduling::{MEMORY_FLAGS, MEMORY_MODES, bit_list};
 use std::ffi::CString;
 use step::{JoinedNamespace, Op, Origin, Step};
 
@@ -61,6 +63,8 @@ pub struct Launch {
     pub time: Option<Option<CString>>,
     /// A pid namespace that the child is born in.
     pub pid: Option<JoinedNamespace>,
+    /// `exec`: the child is born in the container's pid namespace.
+    pub container_pid: bool,
     /// Text for uid_map and gid_map, if the user namespace is new.
     pub maps: Option<(String, String)>,
     pub limits: Vec<Limit>,
@@ -149,11 +153,12 @@ pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &
     let steps = &mut Steps::default();
     limits::plan(steps, process)?;
     steps.always(Op::AwaitGo);
-    steps.always(Op::JoinContainer(joined));
+    steps.plan.launch.container_pid = joined & CLONE_NEWPID != 0 && !again;
+    steps.always(Op::JoinContainer(if again { joined } else { joined & !CLONE_NEWPID }));
     if again {
         steps.always(Op::CloneAgain(0));
     }
-    if joined & crate::sys::process::CLONE_NEWUSER != 0 {
+    if joined & CLONE_NEWUSER != 0 {
         steps.always(Op::BecomeRoot);
     }
     process::session(steps, facts)?;

@@ -8,9 +8,9 @@ use crate::sys::socket;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-pub(super) fn send(filter: &Filter, listener: &OwnedFd, pid: i32, state: &State) -> Result<()> {
+pub(super) fn send(filter: &Filter, listener: &OwnedFd, pid: i32, state: &State, status: Status) -> Result<()> {
     let Some(wanted) = &filter.listener else { return Err(Error::new("linux.seccomp: a listener nobody asked for")) };
-    let shown = state.for_others(Status::Creating);
+    let shown = state.for_others(status);
     let message = ContainerProcessState::new(&state.oci_version, pid, &wanted.metadata, shown);
     let text = serde_json::to_vec(&message)?;
     let agent = socket::connect_stream(Path::new(&wanted.path));

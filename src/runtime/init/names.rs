@@ -3,7 +3,7 @@
 use super::Child;
 use super::fault::{At, Fault, Part};
 use crate::runtime::plan::step::JoinedNamespace;
-use crate::sys::process::{self, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
+use crate::sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use crate::sys::root::Root;
 use crate::sys::{Errno, OFlag, fd, identity};
 use std::ffi::CStr;
@@ -71,11 +71,10 @@ impl Child {
     /// The parent sent a descriptor of the container's first process among the sources.
     pub(super) fn join_container(&mut self, flags: i32) -> Result<(), Fault> {
         let pidfd = self.sources.pop().map(|(_, fd)| fd).ok_or(Fault::new(Part::Join, 0))?;
-        let flags = flags & !CLONE_NEWPID;
         let others = flags & !CLONE_NEWUSER;
         // As root of the host we may enter them all, and would lose that in the user namespace; as a user it is the other
         // way round, and the kernel takes care of the order when told all at once.
-        match process::setns(&pidfd, others) {
+        match if others == 0 { Ok(()) } else { process::setns(&pidfd, others) } {
             Ok(()) if flags & CLONE_NEWUSER != 0 => process::setns(&pidfd, CLONE_NEWUSER).at(Part::Join)?,
             Ok(()) => {}
             Err(Errno::EPERM) if flags & CLONE_NEWUSER != 0 => process::setns(&pidfd, flags).at(Part::Join)?,

@@ -58,6 +58,11 @@ impl Namespaces {
         self.is_new(flag) || self.joins(flag)
     }
 
+    /// CLONE_NEW* flags of all that were asked for.
+    pub fn all(&self) -> i32 {
+        self.joined.iter().fold(self.new, |flags, namespace| flags | namespace.flag)
+    }
+
     pub fn is_new(&self, flag: i32) -> bool {
         self.new & flag != 0
     }

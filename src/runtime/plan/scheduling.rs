@@ -32,7 +32,7 @@ const IO_CLASS_SHIFT: i32 = 13;
 /// personality(2)
 const DOMAINS: [(&str, u64); 2] = [("LINUX", 0), ("LINUX32", 8)];
 /// set_mempolicy(2)
-pub(in crate::runtime) const MEMORY_MODES: [(&str, i32); 7] = [
+pub const MEMORY_MODES: [(&str, i32); 7] = [
     ("MPOL_DEFAULT", 0),
     ("MPOL_PREFERRED", 1),
     ("MPOL_BIND", 2),
@@ -41,7 +41,7 @@ pub(in crate::runtime) const MEMORY_MODES: [(&str, i32); 7] = [
     ("MPOL_PREFERRED_MANY", 5),
     ("MPOL_WEIGHTED_INTERLEAVE", 6),
 ];
-pub(in crate::runtime) const MEMORY_FLAGS: [(&str, i32); 3] =
+pub const MEMORY_FLAGS: [(&str, i32); 3] =
     [("MPOL_F_STATIC_NODES", 1 << 15), ("MPOL_F_RELATIVE_NODES", 1 << 14), ("MPOL_F_NUMA_BALANCING", 1 << 13)];
 /// More nodes or CPUs than any kernel is built for.
 const LIST_MAX: usize = 8192;
@@ -113,7 +113,7 @@ fn memory_policy(policy: &spec::MemoryPolicy) -> Result<Op> {
 }
 
 /// "0-3,7" as bits (cpuset(7), "List format").
-pub(in crate::runtime) fn bit_list(text: &str, field: &str) -> Result<Vec<u64>> {
+pub fn bit_list(text: &str, field: &str) -> Result<Vec<u64>> {
     let mut bits = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
