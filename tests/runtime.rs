@@ -1,0 +1,18 @@
+//! Black-box tests of `bolo`: one module per verb or feature. See tests/kit for how they are written and run.
+
+#![expect(unreachable_pub, reason = "what the kit makes public is public to the tests of one program")]
+
+mod kit;
+
+mod runtime {
+    mod create;
+    mod delete;
+    mod ids;
+    mod kill;
+    mod list;
+    mod plan;
+    mod run;
+    mod spec;
+    mod start;
+    mod state;
+}
