@@ -7,10 +7,15 @@ mod kit;
 mod runtime {
     mod create;
     mod delete;
+    mod devices;
     mod ids;
     mod kill;
     mod list;
+    mod mounts;
+    mod namespaces;
+    mod paths;
     mod plan;
+    mod rootfs;
     mod run;
     mod spec;
     mod start;
