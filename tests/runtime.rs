@@ -5,9 +5,11 @@
 mod kit;
 
 mod runtime {
+    mod cgroup;
     mod create;
     mod delete;
     mod devices;
+    mod identity;
     mod ids;
     mod kill;
     mod list;
@@ -15,9 +17,11 @@ mod runtime {
     mod namespaces;
     mod paths;
     mod plan;
+    mod process;
     mod rootfs;
     mod run;
     mod spec;
     mod start;
     mod state;
+    mod sysctl;
 }

@@ -32,7 +32,7 @@ fn shows_the_order_that_matters() {
     let order = [
         line(&lines, &["mounts[0]", "/proc"]),
         line(&lines, &["pivot_root"]),
-        line(&lines, &["net.ipv4.ip_forward"]),
+        line(&lines, &["linux.sysctl", "ip_forward"]),
         line(&lines, &["linux.readonlyPaths[0]"]),
         line(&lines, &["exec", "/bin/sh"]),
     ];
