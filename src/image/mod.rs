@@ -1,15 +1,19 @@
 //! forno: images, and what is made of them.
 
 pub mod config;
+pub mod container_config;
+pub mod copy;
 pub mod digest;
 pub mod layer;
 pub mod listing;
 pub mod reference;
+pub mod seccomp;
 pub mod snapshot;
 pub mod store;
 pub mod template;
 pub mod time;
 pub mod units;
+pub mod user;
 pub mod verbs;
 
 pub fn main() -> std::process::ExitCode {

@@ -1,13 +1,13 @@
 //! Snapshots: a writable directory on top of an image's layers, an overlay when it is mounted. Build steps, bundles and
 //! containers all have one.
 
+use super::copy::copy_attributes;
 use super::digest::Digest;
 use super::layer::whiteout::Marks;
 use super::store::{Lease, Store, remove_tree};
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::sys::file::{Lock, try_flock};
-use crate::sys::tree::{self, PERMISSIONS};
 use crate::sys::{Errno, mount, overlay};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
@@ -69,17 +69,20 @@ impl Store {
         let Some(top) = layers.last() else {
             return Ok(());
         };
-        let copy = || -> crate::sys::Result<()> {
-            let open = |path: &Path| File::open(path).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)));
-            let stat = tree::stat(open(&self.layer_root(top))?)?;
-            let upper = open(upper)?;
-            if (stat.uid, stat.gid) != tree::effective_ids() {
-                tree::fchown(&upper, stat.uid, stat.gid)?;
+        copy_attributes(&self.layer_root(top), upper).context("create snapshot")
+    }
+
+    /// The snapshots that `keeper` keeps.
+    pub fn snapshots_of(&self, keeper: &Path) -> Result<Vec<Snapshot>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.snapshots()).context("read snapshots")? {
+            let name = entry.context("read snapshots")?.file_name();
+            let is_it = |record: Record| record.keeper.as_deref() == Some(keeper);
+            if read_record(&self.snapshots().join(&name)).is_ok_and(is_it) {
+                found.push(self.snapshot(&name.to_string_lossy())?);
             }
-            tree::fchmod(&upper, stat.mode & PERMISSIONS)?;
-            tree::futimens(&upper, stat.accessed, stat.modified)
-        };
-        copy().context("create snapshot")
+        }
+        Ok(found)
     }
 
     pub fn snapshot(&self, id: &str) -> Result<Snapshot> {

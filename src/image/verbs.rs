@@ -1,10 +1,12 @@
 //! The command line. A verb is one file below and one line in [`VERBS`]; only the one that is called is built.
 
+mod bundle;
 mod images;
 mod import;
 mod limits;
 mod rmi;
 mod tag;
+mod unbundle;
 
 use super::store::Store;
 use crate::error::{Context, Error, Result};
@@ -18,8 +20,14 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 4] =
-    [entry::<images::Images>(), entry::<import::Import>(), entry::<rmi::Rmi>(), entry::<tag::Tag>()];
+const VERBS: [Entry; 6] = [
+    entry::<bundle::Bundle>(),
+    entry::<images::Images>(),
+    entry::<import::Import>(),
+    entry::<rmi::Rmi>(),
+    entry::<tag::Tag>(),
+    entry::<unbundle::Unbundle>(),
+];
 
 /// `forno NAME ...`, with its arguments as the fields of the type.
 pub trait Verb: Args {

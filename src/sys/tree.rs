@@ -3,7 +3,7 @@
 
 use super::{Errno, Result};
 use nix::dir::Dir;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags};
@@ -205,8 +205,8 @@ pub fn read_dir(directory: BorrowedFd) -> Result<Vec<CString>> {
     Ok(names)
 }
 
-/// Removes a name and all below it; what is not there (any more) is no error. However deep the tree is, few descriptors
-/// are open.
+/// Removes a name and all below it; what is not there (any more) is no error. What is mounted there is never entered:
+/// EXDEV, or EBUSY. However deep the tree is, few descriptors are open.
 pub fn remove_all(directory: BorrowedFd, name: &CStr) -> Result<()> {
     match unlinkat(directory, name) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
@@ -228,8 +228,18 @@ struct Level {
 }
 
 fn enter(directory: BorrowedFd, name: &CStr) -> Result<(OwnedFd, Level)> {
-    let fd = openat(directory, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0)?;
-    let (left, identity) = (read_dir(fd.as_fd())?, stat(&fd)?.identity());
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+    let fd = match nix::fcntl::openat2(directory, name, how) {
+        // KERNEL(5.6): before it, only what is on another device can be told from what is not.
+        Err(Errno::ENOSYS | Errno::EPERM) => openat(directory, name, flags, 0)?,
+        fd => fd?,
+    };
+    let identity = stat(&fd)?.identity();
+    if identity.0 != stat(directory)?.device {
+        return Err(Errno::EXDEV);
+    }
+    let left = read_dir(fd.as_fd())?;
     Ok((fd, Level { identity, left, name: name.to_owned() }))
 }
 
