@@ -1,11 +1,13 @@
 //! forno: images, and what is made of them.
 
 pub mod config;
+pub mod container;
 pub mod container_config;
 pub mod copy;
 pub mod digest;
 pub mod layer;
 pub mod listing;
+pub mod network;
 pub mod reference;
 pub mod seccomp;
 pub mod snapshot;
@@ -15,6 +17,7 @@ pub mod time;
 pub mod units;
 pub mod user;
 pub mod verbs;
+pub mod volume;
 
 pub fn main() -> std::process::ExitCode {
     verbs::main(std::env::args_os())

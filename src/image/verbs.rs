@@ -1,12 +1,33 @@
 //! The command line. A verb is one file below and one line in [`VERBS`]; only the one that is called is built.
 
+mod attach;
 mod bundle;
+mod create;
+mod diff;
+mod each;
+mod exec;
 mod images;
 mod import;
+mod kill;
 mod limits;
+mod logs;
+mod options;
+mod pause;
+mod port;
+mod ps;
+mod rename;
+mod restart;
+mod rm;
 mod rmi;
+mod run;
+mod start;
+mod stop;
+mod supervise;
 mod tag;
+mod top;
 mod unbundle;
+mod volume;
+mod wait;
 
 use super::store::Store;
 use crate::error::{Context, Error, Result};
@@ -20,13 +41,33 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 6] = [
+const VERBS: [Entry; 26] = [
+    entry::<attach::Attach>(),
     entry::<bundle::Bundle>(),
+    entry::<create::Create>(),
+    entry::<diff::Diff>(),
+    entry::<exec::Exec>(),
     entry::<images::Images>(),
     entry::<import::Import>(),
+    entry::<kill::Kill>(),
+    entry::<logs::Logs>(),
+    entry::<pause::Pause>(),
+    entry::<port::Port>(),
+    entry::<ps::Ps>(),
+    entry::<rename::Rename>(),
+    entry::<restart::Restart>(),
+    entry::<rm::Rm>(),
     entry::<rmi::Rmi>(),
+    entry::<run::Run>(),
+    entry::<start::Start>(),
+    entry::<stop::Stop>(),
+    entry::<supervise::Supervise>(),
     entry::<tag::Tag>(),
+    entry::<top::Top>(),
     entry::<unbundle::Unbundle>(),
+    entry::<pause::Unpause>(),
+    entry::<volume::Volume>(),
+    entry::<wait::Wait>(),
 ];
 
 /// `forno NAME ...`, with its arguments as the fields of the type.
@@ -91,11 +132,28 @@ impl Forno {
         }
     }
 
+    /// Says what failed, where the verb goes on with the next.
+    pub fn complain(&self, error: &Error) {
+        // Nobody is told that they cannot be told.
+        let _ = writeln!(io::stderr(), "forno: {error}");
+    }
+
     /// Says what the user should know though nothing failed.
     pub fn warn(&self, text: &str) {
         // Nobody is told that they cannot be told.
         let _ = writeln!(io::stderr(), "forno: warning: {text}");
     }
+}
+
+/// Whether the user says yes.
+fn confirm(question: &str) -> Result<bool> {
+    let ask = || -> io::Result<String> {
+        write!(io::stderr(), "{question} Go on? [y/N] ")?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer)
+    };
+    Ok(matches!(ask().context("ask")?.trim(), "y" | "Y" | "yes"))
 }
 
 pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -1,6 +1,7 @@
 //! The fence: the only unsafe code of the house. It knows no OCI word; it has one function per system call, named like
 //! it, typed, without policy, returning the kernel's errno.
 
+pub mod event;
 pub mod fd;
 pub mod file;
 pub mod identity;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod root;
 pub mod scheduler;
 pub mod seccomp;
+pub mod session;
 pub mod socket;
 pub mod tree;
 pub mod tty;

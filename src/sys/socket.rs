@@ -23,6 +23,14 @@ pub fn listen_at(directory: BorrowedFd, name: &str) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Like [`listen_at`], for connections that are streams of bytes: what runtimes send a terminal's master over.
+pub fn listen_stream_at(directory: BorrowedFd, name: &str) -> Result<OwnedFd> {
+    let socket = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new(path_below(directory, name).as_str())?)?;
+    nix::sys::socket::listen(&socket, nix::sys::socket::Backlog::new(1)?)?;
+    Ok(socket)
+}
+
 pub fn connect_at(directory: BorrowedFd, name: &str) -> Result<OwnedFd> {
     let socket = seqpacket()?;
     nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new(path_below(directory, name).as_str())?)?;

@@ -93,6 +93,11 @@ fn stat_from(stat: nix::sys::stat::FileStat) -> Stat {
     }
 }
 
+/// Major and minor of a device number as stat(2) gives it.
+pub fn device_numbers(number: u64) -> (u32, u32) {
+    (libc::major(number), libc::minor(number))
+}
+
 pub fn stat_at(directory: BorrowedFd, name: &CStr) -> Result<Stat> {
     nix::sys::stat::fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(stat_from)
 }
