@@ -139,7 +139,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     process::place(steps, process)?;
     process::before_ready(steps, process);
     let filter = seccomp::plan(linux)?;
-    seccomp::with_listener(steps, &filter); // its agent is reached through `create`, which is about to go
+    seccomp::with_listener(steps, &filter, facts.preserved); // its agent is reached through `create`, which is about to go
     steps.always(Op::TellReady);
     steps.always(Op::AwaitStart);
     hooks::start(steps, spec)?;
@@ -167,7 +167,7 @@ pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &
     process::place(steps, process)?;
     process::before_ready(steps, process);
     let filter = seccomp::plan(linux)?;
-    seccomp::with_listener(steps, &filter);
+    seccomp::with_listener(steps, &filter, facts.preserved);
     steps.always(Op::TellReady);
     process::become_user(steps, process, filter, facts.preserved)?;
     Ok(std::mem::take(&mut steps.plan))

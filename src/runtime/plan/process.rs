@@ -61,6 +61,7 @@ pub(super) fn become_user(steps: &mut Steps, process: &Process, filter: Option<F
     let filter = if process.no_new_privileges {
         filter
     } else {
+        close_the_rest(steps, &filter, preserved);
         seccomp::without_listener(steps, filter);
         None
     };
@@ -79,13 +80,22 @@ pub(super) fn become_user(steps: &mut Steps, process: &Process, filter: Option<F
     // Last: the kernel takes it from the permitted and inheritable ones.
     steps.add(CAPABILITIES, Op::AmbientSet(sets.ambient));
     steps.add(CWD, Op::ChdirAgain(cstring(&process.cwd, CWD)?));
-    steps.always(Op::CloseRange { first: preserved.saturating_add(3) });
-    seccomp::without_listener(steps, filter);
+    if process.no_new_privileges {
+        close_the_rest(steps, &filter, preserved);
+        seccomp::without_listener(steps, filter);
+    }
     let args: Result<Vec<CString>> = process.args.iter().flatten().map(|arg| cstring(arg, ARGS)).collect();
     let origin = Origin::Field("process.env");
     let env: Result<Vec<CString>> = environment(process).iter().map(|entry| cstring(entry, origin)).collect();
     steps.add(ARGS, Op::Exec { args: Strings::new(args?), env: Strings::new(env?) });
     Ok(())
+}
+
+/// CVE-2024-21626. Before the filter, which may well refuse close_range(2); what we open after it is close-on-exec anyway.
+fn close_the_rest(steps: &mut Steps, filter: &Option<Filter>, preserved: u32) {
+    if filter.as_ref().is_none_or(|filter| filter.listener.is_none()) {
+        steps.always(Op::CloseRange { first: preserved.saturating_add(3) });
+    }
 }
 
 /// Each name once: the last value wins, at the place of the first.

@@ -19,8 +19,9 @@ pub(super) fn plan(linux: &Linux) -> Result<Option<Filter>> {
 
 /// A filter whose calls an agent decides: the agent gets its descriptor through the parent, which is there only up to
 /// Ready.
-pub(super) fn with_listener(steps: &mut Steps, filter: &Option<Filter>) {
+pub(super) fn with_listener(steps: &mut Steps, filter: &Option<Filter>, preserved: u32) {
     if let Some(filter) = filter.as_ref().filter(|filter| filter.listener.is_some()) {
+        steps.always(Op::CloseRange { first: preserved.saturating_add(3) });
         steps.add(ORIGIN, Op::Seccomp(Box::new(filter.clone())));
     }
 }
