@@ -21,6 +21,16 @@ mod runtime {
     mod rootfs;
     mod run;
     mod spec;
+    mod spec_cgroups;
+    mod spec_features;
+    mod spec_hooks;
+    mod spec_lifecycle;
+    mod spec_linux;
+    mod spec_mounts;
+    mod spec_netdevices;
+    mod spec_process;
+    mod spec_rdt;
+    mod spec_seccomp;
     mod start;
     mod state;
     mod sysctl;
