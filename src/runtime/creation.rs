@@ -5,7 +5,7 @@ use super::bundle::Bundle;
 use super::cgroup::Cgroup;
 use super::host::{self, Birth, Child};
 use super::plan::{self, Facts, Plan};
-use super::record::{State, Status};
+use super::record::State;
 use super::spec::Spec;
 use super::store::{Container, START_SOCKET};
 use crate::bail;
@@ -67,6 +67,10 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
     let mut bundle = Bundle::open(&args.bundle)?;
     let preserved = preserved_descriptors(args, &mut bundle.spec)?;
     check_terminal(&bundle.spec, args, starter)?;
+    if bundle.spec.process.is_none() && starter != Starter::Later {
+        bail!("process: missing; there is nothing to run");
+    }
+    super::labels::drop_foreign(&mut bundle.spec, &global.log);
     let (rootfs, rootfs_path) = bundle.rootfs()?;
     let rootless = identity::effective_uid() != 0;
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
@@ -206,8 +210,7 @@ fn undo(global: &Global, container: &Container, spec: &Spec) {
         global.log.warn(&error.to_string());
     }
     if let Some(hooks) = &spec.hooks
-        && let Err(error) =
-            super::hooks::run_all("poststop", &hooks.poststop, &container.state, Status::Stopped, &global.log)
+        && let Err(error) = super::hooks::run_poststop(&hooks.poststop, &container.state, &global.log)
     {
         global.log.warn(&error.to_string());
     }

@@ -55,7 +55,7 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     Ok(0)
 }
 
-fn wait_for_end(container: &Container) -> Result<()> {
+pub fn wait_for_end(container: &Container) -> Result<()> {
     let Some(pidfd) = container.process()? else { return Ok(()) };
     if !process::wait_until_exit(pidfd.as_fd(), DEATH_WAIT).context("wait for the container to end")? {
         bail!("container {} does not end: its first process hangs in the kernel", container.id());
@@ -73,11 +73,7 @@ pub fn destroy(global: &Global, container: &Container) -> Result<()> {
     }
     container.remove()?;
     if let Some(spec_hooks) = &spec?.hooks {
-        // The specification: log it, and go on as if it had succeeded.
-        let ran = hooks::run_all("poststop", &spec_hooks.poststop, &container.state, Status::Stopped, &global.log);
-        if let Err(error) = ran {
-            global.log.warn(&error.to_string());
-        }
+        hooks::run_poststop(&spec_hooks.poststop, &container.state, &global.log)?;
     }
     Ok(())
 }

@@ -90,23 +90,34 @@ fn become_hook(path: &CString, args: &Strings, env: &Strings, input: &OwnedFd, o
 pub fn run_all(kind: &str, hooks: &Option<Vec<Hook>>, state: &State, status: Status, log: &Log) -> Result<(), Error> {
     let Some(hooks) = hooks.as_deref().filter(|hooks| !hooks.is_empty()) else { return Ok(()) };
     let text = serde_json::to_vec(&state.for_others(status))?;
+    hooks.iter().enumerate().try_for_each(|(index, hook)| run_one(kind, index, hook, &text, log))
+}
+
+/// poststop (runtime.md, Lifecycle, step 13): a hook that fails is worth a warning, and the next one runs.
+pub fn run_poststop(hooks: &Option<Vec<Hook>>, state: &State, log: &Log) -> Result<(), Error> {
+    let Some(hooks) = hooks.as_deref().filter(|hooks| !hooks.is_empty()) else { return Ok(()) };
+    let text = serde_json::to_vec(&state.for_others(Status::Stopped))?;
     for (index, hook) in hooks.iter().enumerate() {
-        let place = || format!("hooks.{kind}[{index}]: {}", hook.path);
-        let (end, output) = run(hook, &text, None).with(place)?;
-        log.debug(&format!("{}: {end:?}", place()));
-        if end.is_good() {
-            continue;
+        if let Err(error) = run_one("poststop", index, hook, &text, log) {
+            log.warn(&error.to_string());
         }
-        let why = match end {
-            End::Exit(Exit::Code(code)) => format!("exit status {code}"),
-            End::Exit(Exit::Signal(signal)) => format!("ended by signal {signal}"),
-            End::Timeout => format!("not done in {} s", hook.timeout.unwrap_or_default()),
-            End::NotStarted(errno) => crate::error::errno_text(errno),
-        };
-        let said = fd::rewind(&output).and_then(|()| fd::read_up_to(&output, OUTPUT_MAX)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
-        let said = if said.is_empty() { String::new() } else { format!(" (it said: {said})") };
-        return Err(Error::new(format!("{}: {why}{said}", place())));
     }
     Ok(())
+}
+
+fn run_one(kind: &str, index: usize, hook: &Hook, state: &[u8], log: &Log) -> Result<(), Error> {
+    let place = || format!("hooks.{kind}[{index}]: {}", hook.path);
+    let (end, output) = run(hook, state, None).with(place)?;
+    log.debug(&format!("{}: {end:?}", place()));
+    let why = match end {
+        End::Exit(Exit::Code(0)) => return Ok(()),
+        End::Exit(Exit::Code(code)) => format!("exit status {code}"),
+        End::Exit(Exit::Signal(signal)) => format!("ended by signal {signal}"),
+        End::Timeout => format!("not done in {} s", hook.timeout.unwrap_or_default()),
+        End::NotStarted(errno) => crate::error::errno_text(errno),
+    };
+    let said = fd::rewind(&output).and_then(|()| fd::read_up_to(&output, OUTPUT_MAX)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
+    let said = if said.is_empty() { String::new() } else { format!(" (it said: {said})") };
+    Err(Error::new(format!("{}: {why}{said}", place())))
 }

@@ -242,8 +242,9 @@ impl Child<'_> {
 
     fn ask_hooks(&self, spec: &Spec, state: &State, log: &Log) -> Result<()> {
         let Some(hooks) = &spec.hooks else { return Ok(()) };
-        super::hooks::run_all("prestart", &hooks.prestart, state, Status::Creating, log)?;
-        super::hooks::run_all("createRuntime", &hooks.create_runtime, state, Status::Creating, log)
+        // runtime.md, Lifecycle: the environment is made (step 2), which is what `created` says, and hooks go by it.
+        super::hooks::run_all("prestart", &hooks.prestart, state, Status::Created, log)?;
+        super::hooks::run_all("createRuntime", &hooks.create_runtime, state, Status::Created, log)
     }
 
     /// `run`: the program may start. Returns when it has, or why it has not.

@@ -139,7 +139,7 @@ impl Child {
             Op::Mount(mount) => self.mount(index, mount),
             Op::Link { target, at, replace } => self.link(target, at, *replace),
             Op::Device(device) => self.device(device),
-            Op::Hooks { hooks, kind } => self.hooks(kind, hooks),
+            Op::Hooks { hooks, .. } => self.hooks(hooks),
             Op::Console { size, bind } => self.console(index, *size, *bind),
             Op::ReopenNull => self.reopen_null(),
             Op::MakeCwd(path) => self.make_cwd(path),

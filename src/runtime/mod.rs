@@ -13,6 +13,7 @@ pub mod hooks;
 pub mod host;
 pub mod init;
 pub mod kill;
+pub mod labels;
 pub mod list;
 pub mod log;
 pub mod output;

@@ -111,9 +111,11 @@ impl Steps {
 pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     let no_linux = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&no_linux);
-    let Some(process) = spec.process.as_ref() else { bail!("process: missing; there is nothing to run") };
+    // `create` needs none (config.md, Process: required at `start`).
+    let none = Process { cwd: "/".to_owned(), ..Process::default() };
+    let process = spec.process.as_ref().unwrap_or(&none);
     let namespaces = Namespaces::parse(linux)?;
-    check::all(spec, process, linux, &namespaces)?;
+    check::all(spec, linux, &namespaces)?;
 
     let steps = &mut Steps::default();
     limits::plan(steps, process)?;

@@ -1,9 +1,11 @@
 //! `start`: a created container's program runs; or why it does not.
 
 use super::Global;
+use super::delete::{destroy, wait_for_end};
 use super::hooks;
 use super::init::Message;
 use super::init::fault::words_of;
+use super::plan::step::Op;
 use super::plan::{self, Facts};
 use super::record::Status;
 use super::store::{Container, START_SOCKET};
@@ -26,19 +28,38 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
         Status::Stopped => bail!("cannot start a container that has stopped: {}", args.id),
         status => bail!("cannot start an already {} container: {}", status.word(), args.id),
     }
+    if container.spec()?.process.is_none() {
+        bail!("process: missing from the config.json of container {}; there is nothing to run", args.id);
+    }
     let waiting = socket::connect_at(container.directory(), START_SOCKET);
     let waiting = waiting.with(|| format!("reach container {} to start it", args.id))?;
     let answer = Message::receive(waiting.as_fd()).context("listen to the container's first process")?;
     container.remove_start_socket()?;
     match answer {
         // Exec closed the other end.
-        None => poststart(global, &container).map(|()| 0),
-        Some((message, _)) => Err(why(&container, message)),
+        None => match poststart(global, &container) {
+            Ok(()) => Ok(0),
+            Err(error) => Err(destroyed(global, &container, error)),
+        },
+        Some((message, _)) => {
+            let (error, of_hook) = why(&container, message);
+            Err(if of_hook { destroyed(global, &container, error) } else { error })
+        }
     }
 }
 
-/// The numbers mean what they mean in the plan that the process walks; the same config.json gives the same plan.
-fn why(container: &Container, message: Message) -> Error {
+/// runtime.md, Lifecycle: a hook that fails stops the container, and it is destroyed at once. `error` stays the cause.
+fn destroyed(global: &Global, container: &Container, error: Error) -> Error {
+    let gone = super::kill::kill_all(container).and_then(|()| wait_for_end(container));
+    if let Err(second) = gone.and_then(|()| destroy(global, container)) {
+        global.log.warn(&second.to_string());
+    }
+    error
+}
+
+/// The numbers mean what they mean in the plan that the process walks; the same config.json gives the same plan. And
+/// whether it is a hook that failed.
+fn why(container: &Container, message: Message) -> (Error, bool) {
     let state = &container.state;
     let facts = Facts {
         bundle: &state.bundle,
@@ -49,8 +70,12 @@ fn why(container: &Container, message: Message) -> Error {
         ..Facts::default()
     };
     match container.spec().and_then(|spec| plan::container(&spec, &facts)) {
-        Ok(plan) => words_of(&plan, message.step as usize, message.part, message.detail, message.errno),
-        Err(error) => error,
+        Ok(plan) => {
+            let step = message.step as usize;
+            let of_hook = plan.steps.get(step).is_some_and(|step| matches!(step.op, Op::Hooks { .. }));
+            (words_of(&plan, step, message.part, message.detail, message.errno), of_hook)
+        }
+        Err(error) => (error, false),
     }
 }
 

@@ -8,12 +8,9 @@ use crate::sys::fd;
 use crate::sys::process::Exit;
 
 impl Child {
-    pub(super) fn hooks(&self, kind: &str, hooks: &[Hook]) -> Result<(), Fault> {
-        // config.md: startContainer hooks see the container as created, createContainer hooks as being created.
-        let status = if kind == "startContainer" { "created" } else { "creating" };
+    pub(super) fn hooks(&self, hooks: &[Hook]) -> Result<(), Fault> {
         let (before, after) = &self.state;
-        let state =
-            [before.as_slice(), status.as_bytes(), b"\",\"pid\":", self.pid.to_string().as_bytes(), after].concat();
+        let state = [before.as_slice(), b"created\",\"pid\":", self.pid.to_string().as_bytes(), after].concat();
         for (index, hook) in hooks.iter().enumerate() {
             let (end, output) = run(hook, &state, None).at_detail(Part::HookStart, index)?;
             if end.is_good() {

@@ -9,12 +9,12 @@ use crate::sys::process as sys;
 /// setresuid(2) takes this number as "no change": a process that asked to be it would stay root.
 const NOBODY_AT_ALL: u32 = u32::MAX;
 
-pub(super) fn all(spec: &Spec, process: &Process, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
+pub(super) fn all(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
     version(&spec.oci_version)?;
     if spec.root.as_ref().is_none_or(|root| root.path.is_empty()) {
         bail!("root.path: missing; it names the directory that becomes the container's /");
     }
-    self::process(process)?;
+    spec.process.as_ref().map_or(Ok(()), process)?;
     let needs = [
         (!spec.hostname.is_empty(), sys::CLONE_NEWUTS, "hostname", "uts"),
         (!spec.domainname.is_empty(), sys::CLONE_NEWUTS, "domainname", "uts"),

@@ -39,7 +39,7 @@ pub(super) fn place(steps: &mut Steps, process: &Process) -> Result<()> {
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
         steps.add(USER, Op::Home(process.user.uid));
     }
-    let name = process.args.iter().flatten().next().map_or("", String::as_str);
+    let Some(name) = process.args.iter().flatten().next() else { return Ok(()) };
     let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or_default();
     let directories: Result<Vec<CString>> =
         path.split(':').filter(|_| !path.is_empty() && !name.contains('/')).map(|part| cstring(part, ARGS)).collect();

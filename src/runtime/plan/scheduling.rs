@@ -58,6 +58,10 @@ pub(super) fn plan(steps: &mut Steps, process: &Process, linux: &Linux) -> Resul
         let priority = if io.class == "IOPRIO_CLASS_IDLE" { 0 } else { io.priority };
         steps.add(Origin::Field("process.ioPriority"), Op::IoPriority(class << IO_CLASS_SHIFT | priority));
     }
+    if let Some(affinity) = &process.exec_cpu_affinity {
+        bit_list(&affinity.initial, "process.execCPUAffinity.initial")?;
+        bit_list(&affinity.last, "process.execCPUAffinity.final")?;
+    }
     if let Some(personality) = &linux.personality {
         let domain = find(&DOMAINS, &personality.domain, "linux.personality.domain")?;
         if personality.flags.as_ref().is_some_and(|flags| !flags.is_empty()) {

@@ -129,6 +129,9 @@ fn with_data(base: u32, errno: Option<u32>, max: u32, place: &str) -> Result<u32
 
 fn rule(syscall: &Syscall) -> Result<Rule<'_>> {
     let action = action(&syscall.action, syscall.errno_ret, "action", "errnoRet")?;
+    if syscall.names.is_empty() {
+        return refuse("names", "missing; a rule is about at least one system call");
+    }
     for (i, name) in syscall.names.iter().enumerate() {
         if name.is_empty() {
             return refuse(format!("names[{i}]"), "empty");
