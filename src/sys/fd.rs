@@ -81,6 +81,14 @@ impl Stat {
     pub fn is_char_device(&self, major: u32, minor: u32) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFCHR && self.number == libc::makedev(major, minor)
     }
+
+    pub fn is_block_device(&self, major: u32, minor: u32) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFBLK && self.number == libc::makedev(major, minor)
+    }
+
+    pub fn is_fifo(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFIFO
+    }
 }
 
 /// Writes all of `bytes` in one system call, as files of /proc, /sys and cgroups want it.

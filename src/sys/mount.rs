@@ -52,6 +52,23 @@ pub fn fsconfig_create(fs: &OwnedFd) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0) })
 }
 
+/// The superblock of the mount at `target`, to be configured anew.
+pub fn fspick(target: impl AsFd) -> Result<OwnedFd> {
+    const FSPICK_CLOEXEC: libc::c_uint = 1;
+    const FSPICK_EMPTY_PATH: libc::c_uint = 8;
+    let target = target.as_fd().as_raw_fd();
+    // SAFETY: the path is an empty C string.
+    owned(unsafe { libc::syscall(libc::SYS_fspick, target, c"".as_ptr(), FSPICK_CLOEXEC | FSPICK_EMPTY_PATH) })
+}
+
+/// Gives a superblock the options that were set on what [`fspick`] gave.
+pub fn fsconfig_reconfigure(fs: &OwnedFd) -> Result<()> {
+    const FSCONFIG_CMD_RECONFIGURE: libc::c_uint = 7;
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: the command takes no key and no value.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), FSCONFIG_CMD_RECONFIGURE, null, null, 0) })
+}
+
 /// A detached mount of a configured filesystem.
 pub fn fsmount(fs: &OwnedFd, attributes: u64) -> Result<OwnedFd> {
     const FSMOUNT_CLOEXEC: libc::c_uint = 1;

@@ -9,6 +9,18 @@ use crate::sys::{Errno, OFlag};
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// config-linux.md, Devices: what is there already has to be what is asked for; then it stays as the image has it.
+fn is_it(device: &Device, directory: BorrowedFd, name: &CString) -> Result<(), Fault> {
+    let found = tree::openat(directory, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, 0).at(Part::Node)?;
+    let found = crate::sys::fd::stat(&found).at(Part::Node)?;
+    let same = match device.kind {
+        DeviceKind::Char => found.is_char_device(device.major, device.minor),
+        DeviceKind::Block => found.is_block_device(device.major, device.minor),
+        DeviceKind::Fifo => found.is_fifo(),
+    };
+    if same { Ok(()) } else { Err(Errno::EEXIST).at(Part::Node) }
+}
+
 impl Child {
     pub(super) fn device(&self, device: &Device) -> Result<(), Fault> {
         let at = path(&device.path);
@@ -26,8 +38,7 @@ impl Child {
         };
         match tree::mknodat(directory.as_fd(), &name, kind, device.mode, (device.major, device.minor)) {
             Ok(()) => {}
-            // The rootfs brought something of that name; it is the image's, and stays.
-            Err(Errno::EEXIST) => return Ok(()),
+            Err(Errno::EEXIST) => return is_it(device, directory.as_fd(), &name),
             Err(Errno::EPERM) if device.kind != DeviceKind::Fifo => {
                 return self.bind_device(device, directory.as_fd(), &name);
             }

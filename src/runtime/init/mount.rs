@@ -45,8 +45,9 @@ impl Child {
                 mount::move_mount(&source, target).at(Part::Attach)?;
                 source
             }
-            What::Remount => {
+            What::Remount { options } => {
                 let target = self.root()?.resolve(path(&mount.target)).at(Part::Target)?;
+                reconfigure(&target, options)?;
                 bind_attributes(&target, mount.attributes, true)?;
                 target
             }
@@ -136,6 +137,17 @@ fn new_filesystem(
     }
     mount::fsconfig_create(&fs).at(Part::Superblock)?;
     mount::fsmount(&fs, attributes).at(Part::MountMade)
+}
+
+fn reconfigure(target: &OwnedFd, options: &[(CString, Option<CString>)]) -> Result<(), Fault> {
+    if options.is_empty() {
+        return Ok(());
+    }
+    let fs = mount::fspick(target).at(Part::Filesystem)?;
+    for (index, (key, value)) in options.iter().enumerate() {
+        mount::fsconfig_set(&fs, key, value.as_deref()).at_detail(Part::FilesystemOption, index)?;
+    }
+    mount::fsconfig_reconfigure(&fs).at(Part::Superblock)
 }
 
 fn octal(mode: u32) -> CString {

@@ -7,7 +7,7 @@ use crate::sys::mount::{self, Attributes};
 use crate::sys::root::Root;
 use crate::sys::{Errno, OFlag, fd};
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY);
 
@@ -33,15 +33,18 @@ pub(super) fn private_parent() -> Result<(), Fault> {
     }
 }
 
+/// pivot_root wants a mount.
+fn bound_on_itself(directory: OwnedFd) -> Result<OwnedFd, Fault> {
+    let copy = mount::open_tree(Some(directory.as_fd()), c"", true).at(Part::Source)?;
+    mount::move_mount(&copy, directory).at(Part::Attach)?;
+    Ok(copy)
+}
+
 impl Child {
     pub(super) fn enter_rootfs(&mut self, rootfs: &Rootfs) -> Result<(), Fault> {
         let root = match rootfs {
-            Rootfs::Here => {
-                let copy = mount::open_tree(None, c".", true).at(Part::Source)?;
-                let below = fd::open(c".", DIRECTORY).at(Part::Target)?;
-                mount::move_mount(&copy, below).at(Part::Attach)?;
-                copy
-            }
+            Rootfs::Here => bound_on_itself(fd::open(c".", DIRECTORY).at(Part::Target)?)?,
+            Rootfs::Joined(path) => bound_on_itself(fd::open(path, DIRECTORY | OFlag::O_NOFOLLOW).at(Part::Source)?)?,
             Rootfs::Path(path) => fd::open(path, DIRECTORY | OFlag::O_NOFOLLOW).at(Part::Source)?,
         };
         self.root = Some(Root::from(root));

@@ -106,7 +106,7 @@ fn mount(origin: Origin, target: &str, options: &Options) -> Result<Mount> {
         target: cstring(target, origin)?,
         target_rule: TargetRule::Directory,
         proc_rule: ProcRule::Forbid,
-        what: What::Remount,
+        what: What::Remount { options: Vec::new() },
         attributes: options.attributes,
         recursive: options.recursive,
         propagation: options.propagation.clone(),

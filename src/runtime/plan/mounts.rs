@@ -48,7 +48,10 @@ pub enum What {
         exact: bool,
     },
     /// Change what is mounted there already.
-    Remount,
+    Remount {
+        /// For the superblock (fsconfig(2)); none: only the mount's attributes change.
+        options: Vec<(CString, Option<CString>)>,
+    },
 }
 
 #[derive(Debug)]
@@ -98,7 +101,7 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
             proc_rule: proc_rule(&target),
             target: cstring(&target, origin)?,
             target_rule: TargetRule::Directory,
-            what: What::Remount,
+            what: What::Remount { options: Vec::new() },
             attributes: options.attributes,
             recursive: options.recursive,
             propagation: options.propagation.clone(),
@@ -109,7 +112,8 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
                 bail!("{}: a bind mount needs one", name("source"));
             }
             if !options.data.is_empty() {
-                bail!("{}: \"{}\" means nothing to a bind mount", name("options"), options.data.join(","));
+                let words = options.data.join(",");
+                steps.warn(format!("{}: \"{words}\" means nothing to a bind mount, passing over it", name("options")));
             }
             mount.target_rule = TargetRule::LikeSource;
             let exact = options.attributes.set | options.attributes.clear != 0;
@@ -126,6 +130,7 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
             bail!("{origin}: only a bind mount can have its owners mapped");
         }
         if options.remount {
+            mount.what = What::Remount { options: superblock_options(&options, origin)? };
             steps.add(origin, Op::Mount(Box::new(mount)));
             continue;
         }
@@ -162,19 +167,10 @@ fn filesystem(entry: &spec::Mount, fstype: &str, options: &Options, label: &str,
     let mut pairs = Vec::new();
     let source = if entry.source.is_empty() { fstype } else { &entry.source };
     pairs.push((c"source".to_owned(), Some(cstring(source, origin)?)));
-    for flag in &options.superblock {
-        pairs.push((cstring(flag, origin)?, None));
-    }
+    pairs.extend(superblock_options(options, origin)?);
     // The superblock of a pseudo filesystem may be the host's too; there only the mount is read-only.
     if options.attributes.set & sys::MOUNT_ATTR_RDONLY != 0 && !PSEUDO.contains(&fstype) {
         pairs.push((c"ro".to_owned(), None));
-    }
-    let words = options.data.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty());
-    for word in words {
-        match word.split_once('=') {
-            Some((key, value)) => pairs.push((cstring(key, origin)?, Some(cstring(value, origin)?))),
-            None => pairs.push((cstring(word, origin)?, None)),
-        }
     }
     if !label.is_empty() && !matches!(fstype, "proc" | "sysfs") {
         pairs.push((c"context".to_owned(), Some(cstring(label, origin)?)));
@@ -187,6 +183,16 @@ fn filesystem(entry: &spec::Mount, fstype: &str, options: &Options, label: &str,
         copy_up: fstype == "tmpfs" && options.copy_up,
         or_bind: None,
     })
+}
+
+/// Flags that every superblock knows, and the filesystem's own words.
+fn superblock_options(options: &Options, origin: Origin) -> Result<Vec<(CString, Option<CString>)>> {
+    let words = options.data.iter().flat_map(|word| word.split(',')).filter(|word| !word.is_empty());
+    let pair = |word: &str| match word.split_once('=') {
+        Some((key, value)) => Ok((cstring(key, origin)?, Some(cstring(value, origin)?))),
+        None => Ok((cstring(word, origin)?, None)),
+    };
+    options.superblock.iter().copied().chain(words).map(pair).collect()
 }
 
 /// The destination as a clean absolute path. A relative one is an old habit that runc still takes as absolute.

@@ -45,7 +45,7 @@ pub(super) fn enter(
     facts: &Facts,
 ) -> Result<()> {
     let propagation = propagation(linux)?;
-    if namespaces.is_new(CLONE_NEWNS) {
+    if namespaces.has(CLONE_NEWNS) {
         match propagation {
             // Volumes are to be shared with the host: its mounts stay as they are, but for the one that ours goes on.
             Some((sys::SHARED, _)) => steps.add(ORIGIN, Op::PrivateParent),
@@ -53,12 +53,16 @@ pub(super) fn enter(
             // At most the host tells us of its mounts, never we of ours.
             _ => steps.add(ORIGIN, Op::RootPropagation(sys::SLAVE)),
         }
+    }
+    if namespaces.is_new(CLONE_NEWNS) {
         steps.add(ROOT, Op::EnterRootfs(Rootfs::Here));
         return Ok(());
     }
     let path = spec.root.as_ref().map_or("", |root| root.path.as_str());
     let path = if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", facts.bundle) };
-    steps.add(ROOT, Op::EnterRootfs(Rootfs::Path(cstring(&path, ROOT)?)));
+    let path = cstring(&path, ROOT)?;
+    let joined = namespaces.has(CLONE_NEWNS);
+    steps.add(ROOT, Op::EnterRootfs(if joined { Rootfs::Joined(path) } else { Rootfs::Path(path) }));
     Ok(())
 }
 

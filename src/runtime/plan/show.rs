@@ -72,6 +72,7 @@ impl fmt::Display for Op {
             Op::RootPropagation(flags) => write!(f, "make the host's mounts {}", propagation(*flags, true)),
             Op::PrivateParent => write!(f, "make the mount below the root filesystem private"),
             Op::EnterRootfs(Rootfs::Here) => write!(f, "bind the root filesystem on itself"),
+            Op::EnterRootfs(Rootfs::Joined(path)) => write!(f, "bind the root filesystem {} on itself", text(path)),
             Op::EnterRootfs(Rootfs::Path(path)) => write!(f, "open the root filesystem {}", text(path)),
             Op::Mount(mount) => write!(f, "{mount}"),
             Op::Link { target, at, .. } => write!(f, "link {} to {}", text(at), text(target)),
@@ -157,7 +158,7 @@ impl fmt::Display for Mount {
                 let below = if *recursive { " and all below" } else { "" };
                 write!(f, "bind {}{below} at {target}", text(source))?;
             }
-            What::Remount => write!(f, "change the mount at {target}")?,
+            What::Remount { .. } => write!(f, "change the mount at {target}")?,
         }
         if self.target_rule == TargetRule::RealDirectory {
             write!(f, ", no links")?;

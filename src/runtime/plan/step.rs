@@ -165,6 +165,8 @@ pub enum Rootfs {
     /// The current directory, which the parent set: it followed us into the new mount namespace, no name is looked up.
     Here,
     /// In a joined mount namespace there is only the name.
+    Joined(CString),
+    /// Without a mount namespace nothing is mounted.
     Path(CString),
 }
 
