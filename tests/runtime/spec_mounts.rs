@@ -34,7 +34,7 @@ fn every_word_has_its_opposite() {
         ("nodiratime", "diratime", "relatime", "nodiratime"),
         ("sync", "async", "rw", "sync"),
         ("strictatime", "nostrictatime", "relatime", "noatime"),
-        ("noatime", "norelatime", "noatime", "relatime"),
+        ("relatime", "norelatime", "rw", "noatime"),
     ];
     let bundle = pairs.iter().enumerate().fold(Bundle::sh(""), |bundle, (number, (first, second, ..))| {
         bundle.tmpfs(&format!("/mnt/{number}"), &[first, second])
