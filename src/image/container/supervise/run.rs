@@ -47,7 +47,7 @@ impl Run {
             supervisor.state.endpoint = endpoint.cloned();
             container.set_state(&supervisor.state)
         })?;
-        files::write(container, config, network.endpoint(), network.name_server())?;
+        files::write(container, config, network.endpoint(), network.name_server().as_deref())?;
         copy_up::fill_volumes(store, container, config)?;
         spec::write(store, container, config, network.namespace())?;
         let (pid, streams) = match config.terminal {
