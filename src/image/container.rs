@@ -110,6 +110,12 @@ impl Container {
         Ok(if state.status.needs_supervisor() { state.without_supervisor() } else { state })
     }
 
+    /// What the last supervisor has left, for the next one: what is true without any.
+    fn state_left(&self) -> Result<State> {
+        let state: State = self.read(STATE)?;
+        Ok(if state.status.needs_supervisor() { state.without_supervisor() } else { state })
+    }
+
     /// Without waiting for the disk: after a power cut nothing runs, whatever is written here.
     pub fn set_state(&self, state: &State) -> Result<()> {
         let write = || -> Result<()> {

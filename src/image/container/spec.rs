@@ -313,8 +313,11 @@ fn is_pure_v2() -> bool {
 }
 
 fn cgroup(config: &Config) -> String {
-    let parent = config.cgroup_parent.trim_matches('/');
-    format!("/{}/{}", if parent.is_empty() { "forno" } else { parent }, config.id)
+    match config.cgroup_parent.trim_matches('/') {
+        // Without a directory of ours above it, which nobody would remove.
+        "" => format!("/forno-{}", config.id),
+        parent => format!("/{parent}/{}", config.id),
+    }
 }
 
 /// Limits, and rules for devices behind the usual ones.

@@ -112,7 +112,7 @@ impl<'a> Supervisor<'a> {
         let Some(alive) = container.supervise()? else {
             bail!("container {} is being started already", container.short_id());
         };
-        let (config, state) = (container.config()?, container.state()?);
+        let (config, state) = (container.config()?, container.state_left()?);
         if state.is_alive() {
             bail!("container {} runs without its supervisor; stop or remove it first", container.short_id());
         }

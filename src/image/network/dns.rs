@@ -115,10 +115,10 @@ impl NameServer {
                 self.answer(packet.get(..length).unwrap_or_default(), client);
             }
         }
-        if let (true, Some(server)) = (is_ready(1), self.upstream.first()) {
-            if let Ok(client) = socket::accept(self.tcp.as_fd()) {
-                proxy.carry(client, *server);
-            }
+        if let (true, Some(server)) = (is_ready(1), self.upstream.first())
+            && let Ok(client) = socket::accept(self.tcp.as_fd())
+        {
+            proxy.carry(client, *server);
         }
     }
 
