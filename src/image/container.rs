@@ -27,6 +27,7 @@ pub mod create;
 pub mod end;
 pub mod exec;
 pub mod files;
+pub mod inspect;
 pub mod launch;
 pub mod log;
 pub mod names;

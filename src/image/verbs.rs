@@ -11,6 +11,7 @@ mod import;
 mod kill;
 mod limits;
 mod logs;
+mod network;
 mod options;
 mod pause;
 mod port;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 26] = [
+const VERBS: [Entry; 27] = [
     entry::<attach::Attach>(),
     entry::<bundle::Bundle>(),
     entry::<create::Create>(),
@@ -51,6 +52,7 @@ const VERBS: [Entry; 26] = [
     entry::<import::Import>(),
     entry::<kill::Kill>(),
     entry::<logs::Logs>(),
+    entry::<network::Network>(),
     entry::<pause::Pause>(),
     entry::<port::Port>(),
     entry::<ps::Ps>(),

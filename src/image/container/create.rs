@@ -39,6 +39,18 @@ pub fn create(store: &Store, image: &Image, options: Options) -> Result<Containe
     let container = Container::by_id(store, &id);
     let snapshot = store.create_snapshot(&lease, &layers, Some(container.directory()))?;
     config.snapshot = snapshot.id().to_owned();
+    match publish(store, &container, &mut config, options.name.as_deref()) {
+        Ok(()) => Ok(container),
+        Err(error) => {
+            // The next sweep would find it too.
+            let _ = snapshot.remove(store);
+            Err(error)
+        }
+    }
+}
+
+/// Makes the container's directory and gives it its name, and everything that it is made of the reason to stay.
+fn publish(store: &Store, container: &Container, config: &mut Config, name: Option<&str>) -> Result<()> {
     let scratch = store.scratch_dir()?;
     for directory in ["bundle", "bundle/rootfs"] {
         let path = scratch.path().join(directory);
@@ -49,15 +61,15 @@ pub fn create(store: &Store, image: &Image, options: Options) -> Result<Containe
     write(STATE, serde_json::to_vec(&State::default())?)?;
     // A volume that is in use is not removed; so nobody may remove these before the container is there to use them.
     let _volumes = store.lock("volumes")?;
-    make_volumes(store, &mut config)?;
     let naming = store.naming()?;
-    config.name = naming.choose(options.name.as_deref())?;
-    write(CONFIG, serde_json::to_vec(&config)?)?;
-    naming.give(&config.name, &id)?;
+    config.name = naming.choose(name)?;
+    make_volumes(store, config)?;
+    write(CONFIG, serde_json::to_vec(config)?)?;
+    naming.give(&config.name, &config.id)?;
     if scratch.publish(container.directory())?.is_none() {
-        bail!("container {id}: exists");
+        bail!("container {}: exists", config.id);
     }
-    Ok(container)
+    Ok(())
 }
 
 fn configure(store: &Store, image: &Image, options: Options, id: &str) -> Result<Config> {
