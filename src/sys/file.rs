@@ -1,8 +1,9 @@
 //! Open files as units of safety: locks, durability, atomic replacement.
 
 use super::{Errno, Result};
-use nix::fcntl::{AT_FDCWD, RenameFlags};
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,13 @@ pub fn syncfs(file: impl AsFd) -> Result<()> {
 
 /// `rename(2)` that gives EEXIST where `to` exists, instead of replacing it.
 pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
-    nix::fcntl::renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)
+    let name = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL);
+    let (from, to, here) = (name(from)?, name(to)?, libc::AT_FDCWD);
+    // The call itself: not every C library has a function for it.
+    // SAFETY: both paths are C strings that outlive the call.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), libc::RENAME_NOREPLACE) };
+    Errno::result(answer).map(drop)
 }
 
 /// How many names the open file has; 0 when somebody has removed the last.
