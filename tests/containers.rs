@@ -317,3 +317,18 @@ fn networks_are_apart_and_names_are_per_network() {
     assert!(lines[3].contains("in use by srv"), "{out}");
     assert_eq!(lines[4..], ["one", "two", "no link"]);
 }
+
+#[test]
+fn what_a_container_changed_is_shown_and_becomes_an_image() {
+    let oven = Oven::new("commit");
+    let script = "echo new >/new; echo more >>/data/file; busybox rm /etc/group";
+    oven.ok(&["run", "--name", "work", NONE, "-e", "A=1", "box", "busybox", "sh", "-c", script]);
+    let changes = oven.ok(&["diff", "work"]);
+    for line in ["A /new", "C /data/file", "D /etc/group"] {
+        assert!(changes.lines().any(|found| found == line), "{changes}");
+    }
+    oven.ok(&["commit", "work", "changed:1"]);
+    let script = "cat /new /data/file; ls /etc; echo $A";
+    let out = oven.ok(&["run", "--rm", NONE, "changed:1", "sh", "-c", script]);
+    assert_eq!(out, "new\nfrom the image\nmore\nhostname\nhosts\npasswd\nresolv.conf\n1");
+}

@@ -2,6 +2,7 @@
 
 mod attach;
 mod bundle;
+mod commit;
 mod create;
 mod diff;
 mod each;
@@ -42,9 +43,10 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 27] = [
+const VERBS: [Entry; 28] = [
     entry::<attach::Attach>(),
     entry::<bundle::Bundle>(),
+    entry::<commit::Commit>(),
     entry::<create::Create>(),
     entry::<diff::Diff>(),
     entry::<exec::Exec>(),
