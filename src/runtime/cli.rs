@@ -68,6 +68,7 @@ verbs! {
     "create" create "Make a container that waits for start";
     "delete" delete "Remove what is left of a container";
     "exec" exec "Run another process in a container";
+    "features" features "Print what this runtime can do";
     "kill" kill "Send a signal to a container's first process";
     "list" list "List containers";
     "plan" plan_verb "Print what create would do, step by step";
@@ -97,6 +98,8 @@ pub fn command() -> Command {
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 pub fn main() -> ExitCode {
+    // A caller who ignores SIGCHLD would have the kernel reap our children before we ask for their exit codes.
+    crate::sys::process::default_signal(nix::libc::SIGCHLD);
     let args: Vec<_> = std::env::args_os().collect();
     if args.len() < 2 {
         let _ = command().print_help();

@@ -9,7 +9,7 @@ use super::record::State;
 use super::spec::Spec;
 use super::store::{Container, START_SOCKET};
 use crate::bail;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::sys::{fd, identity, process, socket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -85,6 +85,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
         cgroup: Some(&cgroup),
     };
     let plan = plan::container(&bundle.spec, &facts)?;
+    host::refuse_host_sysctls(&plan)?;
     let state = State {
         oci_version: bundle.spec.oci_version.clone(),
         id: args.id.clone(),
@@ -120,6 +121,8 @@ pub fn create<'a>(
     for warning in &plan.warnings {
         global.log.warn(warning);
     }
+    // The parent's current directory is the root filesystem while it clones.
+    let pid_file = args.pid_file.as_deref().map(absolute).transpose()?;
     let console = args.console_socket.as_deref().map(connect_console).transpose()?;
     let pidfd_socket = args.pidfd_socket.as_deref().map(connect_pidfd).transpose()?;
     let state = std::mem::take(&mut draft.state);
@@ -128,7 +131,7 @@ pub fn create<'a>(
         if let Some(socket) = pidfd_socket {
             send_pidfd(&socket, &child.pidfd, "standard")?;
         }
-        if let Some(path) = &args.pid_file {
+        if let Some(path) = &pid_file {
             write_pid_file(path, child.pid)?;
         }
         if starter == Starter::Later {
@@ -284,6 +287,11 @@ pub fn send_pidfd(socket: &OwnedFd, pidfd: &OwnedFd, kind: &str) -> Result<()> {
 
 fn connect(path: &str, flag: &str) -> Result<OwnedFd> {
     socket::connect_stream(Path::new(path)).with(|| format!("{flag}: connect to {path}"))
+}
+
+fn absolute(path: &str) -> Result<String> {
+    let whole = std::path::absolute(path).with(|| format!("--pid-file: {path}"))?;
+    whole.into_os_string().into_string().map_err(|_| Error::new("--pid-file: the path is not UTF-8"))
 }
 
 /// Whole or not at all: engines read it as soon as it is there.

@@ -9,7 +9,7 @@ use super::init::{self, Inheritance, Message, REACHED};
 use super::log::Log;
 use super::plan::Plan;
 use super::plan::mounts::{Idmap, What};
-use super::plan::step::Op;
+use super::plan::step::{Op, Step};
 use super::record::{State, Status};
 use super::spec::Spec;
 use crate::bail;
@@ -116,6 +116,26 @@ fn enter_for_child(plan: &Plan, container: Option<&OwnedFd>) -> Result<Vec<(Owne
         }
     }
     Ok(back)
+}
+
+/// A joined namespace may be our own; what is written to /proc/sys/net there would change the host.
+pub fn refuse_host_sysctls(plan: &Plan) -> Result<()> {
+    let writes = |step: &Step| matches!(&step.op, Op::Sysctl { file, .. } if file.to_bytes().starts_with(b"net/"));
+    if !plan.steps.iter().any(writes) {
+        return Ok(());
+    }
+    for step in &plan.steps {
+        let Op::JoinNamespaces(joined) = &step.op else { continue };
+        for network in joined.iter().filter(|namespace| namespace.flag == process::CLONE_NEWNET) {
+            let identity = |path: &std::ffi::CStr| fd::open(path, OFlag::O_PATH).and_then(fd::stat);
+            // One that is not there is refused when it is joined.
+            let Ok(theirs) = identity(&network.path) else { continue };
+            if theirs == identity(c"/proc/self/ns/net").context("open our own network namespace")? {
+                bail!("linux.sysctl: linux.namespaces[{}].path is the host's network namespace", network.index);
+            }
+        }
+    }
+    Ok(())
 }
 
 type Sources = Vec<(usize, OwnedFd)>;

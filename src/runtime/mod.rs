@@ -8,6 +8,7 @@ pub mod create;
 pub mod creation;
 pub mod delete;
 pub mod exec;
+pub mod features;
 pub mod foreground;
 pub mod hooks;
 pub mod host;

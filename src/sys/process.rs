@@ -195,16 +195,21 @@ pub fn exit_now(code: i32) -> ! {
 /// Default disposition for every signal, and none blocked: what a program expects to be born with. Ignored signals would
 /// survive execve, SIGPIPE among them, which Rust's start-up ignores.
 pub fn reset_signals() -> Result<()> {
-    // SAFETY: a zeroed sigaction is SIG_DFL without flags.
-    let default: libc::sigaction = unsafe { std::mem::zeroed() };
     for signal in 1..=64 {
-        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-            // The C library keeps two or three signals for itself and refuses them; they are at their defaults.
-            // SAFETY: default is a valid sigaction; we want no old one.
-            unsafe { libc::sigaction(signal, &raw const default, std::ptr::null_mut()) };
-        }
+        default_signal(signal);
     }
     set_signal_mask(&Signals::none())
+}
+
+/// Default disposition for one signal. SIGKILL and SIGSTOP have no other.
+pub fn default_signal(signal: i32) {
+    // The kernel's structure: handler, flags, restorer, mask; all zeros are SIG_DFL. C libraries keep some signals for
+    // themselves and refuse them in their own function.
+    let default = [0u64; 4];
+    let old = std::ptr::null_mut::<u64>();
+    // SAFETY: the kernel reads one sigaction, which is no longer than four words on any 64-bit architecture, and the set
+    // has eight bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, 8) };
 }
 
 #[derive(Clone, Copy)]

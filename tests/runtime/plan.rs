@@ -31,9 +31,9 @@ fn shows_the_order_that_matters() {
     let lines = plan(&bundle).lines();
     let order = [
         line(&lines, &["mounts[0]", "/proc"]),
-        line(&lines, &["pivot_root"]),
         line(&lines, &["linux.sysctl", "ip_forward"]),
         line(&lines, &["linux.readonlyPaths[0]"]),
+        line(&lines, &["pivot_root"]),
         line(&lines, &["exec", "/bin/sh"]),
     ];
     assert!(order.is_sorted(), "{order:?} in\n{}", lines.join("\n"));

@@ -116,6 +116,11 @@ pub fn words_of(plan: &Plan, step: usize, part: i32, detail: i32, errno: i32) ->
             (format!("{kind} hook {index} ({path})"), hook(words, fault))
         }
         Op::Mount(mount) => (mount.to_string(), plain(&option_words(mount, words, fault), fault)),
+        Op::JoinNamespaces(list) => {
+            let Some(namespace) = list.get(detail as usize) else { return Error::new(plain(words, fault)) };
+            let what = format!("join {} namespace {}", namespace.kind, show::text(&namespace.path));
+            return Error::new(format!("linux.namespaces[{}].path: {what}: {}", namespace.index, plain(words, fault)));
+        }
         op => (op.to_string(), plain(words, fault)),
     };
     let hint = hint(op, fault).map(|hint| format!(" ({hint})")).unwrap_or_default();

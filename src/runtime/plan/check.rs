@@ -30,9 +30,29 @@ pub(super) fn all(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result
     if linux.time_offsets.as_ref().is_some_and(|map| !map.is_empty()) && !namespaces.is_new(sys::CLONE_NEWTIME) {
         bail!("linux.timeOffsets: needs a new time namespace in linux.namespaces");
     }
+    intel_rdt(linux)?;
+    if linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()) {
+        bail!("linux.netDevices: this runtime cannot do that yet; take it out");
+    }
     mappings("uidMappings", linux.uid_mappings.as_deref(), namespaces)?;
     mappings("gidMappings", linux.gid_mappings.as_deref(), namespaces)?;
     hooks(spec)
+}
+
+/// Not supported yet; whoever asks for it counts on it.
+fn intel_rdt(linux: &Linux) -> Result<()> {
+    let Some(rdt) = &linux.intel_rdt else { return Ok(()) };
+    for (field, schema) in [("l3CacheSchema", &rdt.l3_cache_schema), ("memBwSchema", &rdt.mem_bw_schema)] {
+        if schema.contains('\n') {
+            bail!("linux.intelRdt.{field}: more than one line");
+        }
+    }
+    for (index, schema) in rdt.schemata.iter().flatten().enumerate() {
+        if schema.contains('\n') {
+            bail!("linux.intelRdt.schemata[{index}]: more than one line");
+        }
+    }
+    bail!("linux.intelRdt: this runtime cannot do that yet; take it out")
 }
 
 fn is_some<T>(list: &Option<Vec<T>>) -> bool {
