@@ -93,7 +93,7 @@ fn make_rootless(config: &mut Value) {
     for mount in mounts {
         if mount["type"] == "sysfs" {
             *mount = self::mount("/sys", "none", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]);
-        } else if let Some(options) = mount["options"].as_array_mut() {
+        } else if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
             options.retain(|option| !option.as_str().is_some_and(|o| o.starts_with("uid=") || o.starts_with("gid=")));
         }
     }
