@@ -1,0 +1,3 @@
+FROM a
+
+COPY --chwon=1 a b

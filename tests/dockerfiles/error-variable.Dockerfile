@@ -1,0 +1,3 @@
+FROM a
+ARG X
+ENV Y="${X:?must be given}"
