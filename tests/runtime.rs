@@ -9,6 +9,9 @@ mod runtime {
     mod create;
     mod delete;
     mod devices;
+    mod exec;
+    mod fds;
+    mod hooks;
     mod identity;
     mod ids;
     mod kill;
