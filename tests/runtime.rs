@@ -9,6 +9,7 @@ mod runtime {
     mod create;
     mod delete;
     mod devices;
+    mod errors;
     mod exec;
     mod fds;
     mod hooks;
@@ -37,4 +38,5 @@ mod runtime {
     mod start;
     mod state;
     mod sysctl;
+    mod tty;
 }
