@@ -60,6 +60,10 @@ pub fn parse(config: &[u8]) -> Result<Spec> {
 
 /// JSON to any of the specification's types.
 pub fn parse_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T> {
+    // serde takes an array for a structure, field by field.
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::new("an array, where an object has to be"));
+    }
     // Keeping track of the place costs time on each value; only a bad file is worth it.
     serde_json::from_slice(text).or_else(|_| {
         let json = &mut serde_json::Deserializer::from_slice(text);

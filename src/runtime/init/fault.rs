@@ -113,7 +113,7 @@ pub fn words_of(plan: &Plan, step: usize, part: i32, detail: i32, errno: i32) ->
         Op::Hooks { kind, hooks } => {
             let index = detail as usize & HOOK_INDEX;
             let path = hooks.get(index).map_or("", |hook| hook.path.as_str());
-            (format!("{kind} hook {index} ({path})"), hook(words, fault))
+            return Error::new(format!("hooks.{kind}[{index}]: {path}: {}", hook(words, fault)));
         }
         Op::Mount(mount) => (mount.to_string(), plain(&option_words(mount, words, fault), fault)),
         Op::JoinNamespaces(list) => {
