@@ -75,7 +75,7 @@ fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
     json!({"destination": destination, "type": kind, "source": source, "options": options})
 }
 
-/// What a user may not do is taken out: a network, groups that nobody mapped, cgroups.
+/// What a user may not do is taken out: a network, groups that nobody mapped, limits.
 fn make_rootless(config: &mut Value) {
     let id = |host: u32| json!([{"containerID": 0, "hostID": host, "size": 1}]);
     let linux = &mut config["linux"];
@@ -89,7 +89,6 @@ fn make_rootless(config: &mut Value) {
         linux.remove("resources");
     }
     let Some(mounts) = config["mounts"].as_array_mut() else { return };
-    mounts.retain(|mount| mount["type"] != "cgroup");
     for mount in mounts {
         if mount["type"] == "sysfs" {
             *mount = self::mount("/sys", "none", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]);

@@ -120,7 +120,8 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
             mount.what = What::Bind {
                 source: host_path(&entry.source, facts, origin)?,
                 recursive,
-                by_parent: mount.idmap.is_some() || namespaces.is_new(CLONE_NEWUSER),
+                // Without privileges we have no way that the child has not.
+                by_parent: mount.idmap.is_some() || (namespaces.is_new(CLONE_NEWUSER) && !facts.rootless),
                 exact,
             };
             steps.add(origin, Op::Mount(Box::new(mount)));
