@@ -42,7 +42,7 @@ pub fn tar(bytes: &[u8]) {
     use crate::image::layer::{Limits, tar::Reader};
     let limits = Limits { bytes: 1 << 24, entries: 10_000, path: 4095 };
     let mut reader = Reader::new(bytes, limits);
-    while let Ok(Some(entry)) = reader.next() {
+    while let Ok(Some(entry)) = reader.next_entry() {
         assert!(entry.path.len() <= limits.path && entry.link.len() <= limits.path, "{}", entry.name());
         while let Ok(data) = reader.data() {
             let length = data.len();

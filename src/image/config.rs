@@ -123,6 +123,7 @@ impl Default for Index {
 
 /// What a descriptor of an image can lead to.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
 pub enum Document {
     Manifest(Manifest),
     Index(Index),

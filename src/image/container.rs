@@ -196,8 +196,8 @@ impl Store {
     pub fn list_containers(&self) -> Result<(Vec<Listed>, Vec<Error>)> {
         let (mut found, mut broken) = (Vec::new(), Vec::new());
         for container in self.container_directories()? {
-            match container.config().and_then(|config| Ok((config, container.state()?))) {
-                Ok((config, state)) => found.push(Listed { container, config, state }),
+            match container.clone().listed() {
+                Ok(listed) => found.push(listed),
                 Err(_) if !container.exists() => {}
                 Err(error) => broken.push(error),
             }
@@ -216,6 +216,13 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+impl Container {
+    pub fn listed(self) -> Result<Listed> {
+        let (config, state) = (self.config()?, self.state()?);
+        Ok(Listed { container: self, config, state })
     }
 }
 

@@ -7,8 +7,10 @@ mod create;
 mod diff;
 mod each;
 mod exec;
+mod history;
 mod images;
 mod import;
+mod inspect;
 mod kill;
 mod limits;
 mod logs;
@@ -43,15 +45,17 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 28] = [
+const VERBS: [Entry; 30] = [
     entry::<attach::Attach>(),
     entry::<bundle::Bundle>(),
     entry::<commit::Commit>(),
     entry::<create::Create>(),
     entry::<diff::Diff>(),
     entry::<exec::Exec>(),
+    entry::<history::History>(),
     entry::<images::Images>(),
     entry::<import::Import>(),
+    entry::<inspect::Inspect>(),
     entry::<kill::Kill>(),
     entry::<logs::Logs>(),
     entry::<network::Network>(),

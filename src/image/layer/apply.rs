@@ -35,7 +35,7 @@ pub fn apply(source: impl BufRead, root: OwnedFd, below: &[OwnedFd], marks: Mark
     let own_ids = tree::effective_ids();
     let places = Places::new(root, below, marks);
     let mut layer = Layer { places, marks, limits, own_ids, done: Applied::default() };
-    while let Some(entry) = reader.next()? {
+    while let Some(entry) = reader.next_entry()? {
         layer.entry(&entry, &mut reader).with(|| format!("tar entry {}", entry.name()))?;
     }
     layer.finish()?;

@@ -80,7 +80,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next entry, with what is left of the one before skipped. `None` at the end of the archive.
-    pub fn next(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         self.skip_data()?;
         let mut pending = Pending::default();
         for _ in 0..=EXTENSIONS_MAX {

@@ -205,14 +205,14 @@ mod tests {
         writer.data(&b"abcdef"[..], 3).unwrap();
         writer.finish().unwrap();
         let mut reader = Reader::new(&bytes[..], Limits::default());
-        let entry = reader.next().unwrap().unwrap();
+        let entry = reader.next_entry().unwrap().unwrap();
         assert_eq!((entry.path, entry.link), (long.clone(), long));
         assert_eq!((entry.mode, entry.uid, entry.gid, entry.modified), (0o4755, 3_000_000_000, 12, modified));
         assert_eq!(entry.xattrs, xattrs);
-        let entry = reader.next().unwrap().unwrap();
+        let entry = reader.next_entry().unwrap().unwrap();
         assert_eq!((entry.kind, entry.size), (Type::Regular, 3));
         assert_eq!(reader.data().unwrap(), b"abc");
-        assert!(reader.next().unwrap().is_none());
+        assert!(reader.next_entry().unwrap().is_none());
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn in_header(pax: &Pax) -> Map {
 }
 
 fn pairs(numbers: &[u64]) -> Map {
-    if numbers.len() % 2 != 0 || numbers.len() / 2 > SEGMENTS_MAX {
+    if !numbers.len().is_multiple_of(2) || numbers.len() / 2 > SEGMENTS_MAX {
         return None;
     }
     Some(numbers.chunks_exact(2).map(|pair| Segment { offset: pair[0], length: pair[1] }).collect())
