@@ -7,7 +7,7 @@ use super::record::Status;
 use super::store::Container;
 use crate::bail;
 use crate::error::{Context, Result};
-use crate::sys::process;
+use crate::sys::process::{self, SIGKILL};
 use std::os::fd::AsFd;
 
 /// Milliseconds for a killed process to be gone.
@@ -68,7 +68,7 @@ pub fn destroy(global: &Global, container: &Container) -> Result<()> {
     let spec = container.spec();
     if let Some(cgroup) = &container.state.cgroup {
         // Without a pid namespace processes survive the first.
-        cgroup.kill(nix::libc::SIGKILL)?;
+        cgroup.kill(SIGKILL)?;
         cgroup.remove()?;
     }
     container.remove()?;
@@ -81,7 +81,7 @@ pub fn destroy(global: &Global, container: &Container) -> Result<()> {
 fn remove_stray_cgroup(global: &Global, id: &str) {
     let rootless = crate::sys::identity::effective_uid() != 0;
     let removed = super::cgroup::Cgroup::locate(None, id, global.systemd_cgroup, rootless).and_then(|cgroup| {
-        cgroup.kill(nix::libc::SIGKILL)?;
+        cgroup.kill(SIGKILL)?;
         cgroup.remove()
     });
     if let Err(error) = removed {

@@ -2,11 +2,9 @@
 
 use crate::error::{Context, Result};
 use crate::sys::poll::{Interest, poll};
-use crate::sys::process::{self, pid_t};
+use crate::sys::process::{self, SIGCHLD, SIGURG, SIGWINCH, pid_t};
 use crate::sys::{Errno, fd, tty};
-use nix::libc::{SIGCHLD, SIGURG, SIGWINCH};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
 /// Every signal, to be read instead of suffered.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);

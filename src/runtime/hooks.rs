@@ -65,7 +65,7 @@ pub fn run(hook: &Hook, state: &[u8], inherited_env: Option<&Strings>) -> Result
             let limit = hook.timeout.map_or(-1, |seconds| seconds.saturating_mul(1000).try_into().unwrap_or(i32::MAX));
             let done = process::wait_until_exit(pidfd.as_fd(), limit)?;
             if !done {
-                process::pidfd_send_signal(&pidfd, nix::libc::SIGKILL)?;
+                process::pidfd_send_signal(&pidfd, process::SIGKILL)?;
             }
             let exit = process::wait(pid)?;
             Ok((if done { End::Exit(exit) } else { End::Timeout }, output))

@@ -251,7 +251,7 @@ impl Child<'_> {
 
     fn why_gone(&self) -> Error {
         Error::new(match process::wait(self.pid) {
-            Ok(Exit::Signal(signal)) if signal == nix::libc::SIGKILL => {
+            Ok(Exit::Signal(signal)) if signal == process::SIGKILL => {
                 "the container's first process was killed while it was set up (too little memory?)".to_owned()
             }
             Ok(Exit::Signal(signal)) => format!("the container's first process was ended by signal {signal}"),
@@ -293,7 +293,7 @@ impl Drop for Child<'_> {
     fn drop(&mut self) {
         if !self.kept {
             // It may be dead already, and reaped: nothing to do then.
-            let _ = process::pidfd_send_signal(&self.pidfd, nix::libc::SIGKILL);
+            let _ = process::pidfd_send_signal(&self.pidfd, process::SIGKILL);
             let _ = process::wait(self.pid);
         }
     }

@@ -6,8 +6,7 @@ use super::record::Status;
 use super::store::Container;
 use crate::bail;
 use crate::error::{Context, Result};
-use crate::sys::process::{self, CLONE_NEWPID};
-use nix::libc::SIGKILL;
+use crate::sys::process::{self, CLONE_NEWPID, SIGKILL};
 use nix::sys::signal::Signal;
 use std::str::FromStr;
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
-    CLONE_PARENT, pid_t,
+    CLONE_PARENT, SIGCHLD, SIGKILL, SIGURG, SIGWINCH, pid_t,
 };
 
 /// The C library's constant does not fit the type that it has there.

@@ -8,6 +8,8 @@
 //! runtime: `BOLO=runc cargo test --test runtime`. `BOLO_CGROUP=v2` shows every call of the runtime a pure cgroup v2
 //! host; `BOLO_NO_OPENAT2=1` a kernel without openat2(2). Needs root, and busybox-static for the root filesystem.
 
+#![allow(dead_code, reason = "the programs of tests share the kit, and each uses a part of it")]
+
 mod bundle;
 mod call;
 pub mod cgroup;

@@ -1,6 +1,6 @@
 //! A terminal: the master's side of a pty, driven by a test.
 
-use super::{HANG, until};
+use super::until;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{Read, Write};

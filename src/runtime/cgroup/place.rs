@@ -67,14 +67,6 @@ impl Place {
         Ok(self.directory.get_or_init(|| found).as_fd())
     }
 
-    pub(super) fn exists(&self) -> Result<bool> {
-        match self.directory() {
-            Ok(_) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(error) => Err(error).with(|| format!("open {}", self.shown())),
-        }
-    }
-
     pub(super) fn read(&self, file: &str) -> sys::Result<String> {
         read_at(self.directory()?, file)
     }
