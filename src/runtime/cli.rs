@@ -3,6 +3,7 @@
 use super::log::{Format, Log};
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::sys::process::{SIGCHLD, default_signal};
 use clap::{Args, Command, FromArgMatches};
 use std::process::ExitCode;
 
@@ -99,7 +100,7 @@ const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.
 
 pub fn main() -> ExitCode {
     // A caller who ignores SIGCHLD would have the kernel reap our children before we ask for their exit codes.
-    crate::sys::process::default_signal(nix::libc::SIGCHLD);
+    default_signal(SIGCHLD);
     let args: Vec<_> = std::env::args_os().collect();
     if args.len() < 2 {
         let _ = command().print_help();

@@ -341,10 +341,6 @@ impl<'a> Bundle<'a> {
         Bundle { kitchen, path }
     }
 
-    pub fn config(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.path.join("config.json")).unwrap()).unwrap()
-    }
-
     #[track_caller]
     pub fn run(&self) -> Output {
         let runtime = std::env::var("RUNTIME").unwrap_or_else(|_| "runc".to_owned());

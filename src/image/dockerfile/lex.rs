@@ -169,7 +169,7 @@ impl Lexer<'_> {
         let escape = self.out.escape;
         let (keyword, flags, rest) = words::split_instruction(&text, escape);
         let mut heredocs = Vec::new();
-        if heredoc::allowed(&keyword, &rest, escape) && text.contains("<<") {
+        if heredoc::allowed(keyword, rest, escape) && text.contains("<<") {
             heredocs = heredoc::in_line(&text).map_err(|e| Located::new(Span::line(first), e))?;
             for heredoc in &mut heredocs {
                 self.heredoc_body(heredoc, first)?;

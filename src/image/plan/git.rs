@@ -31,7 +31,7 @@ impl Git {
         };
         let web = remote.starts_with("http://") || remote.starts_with("https://");
         let only_git = ["git://", "ssh://"].iter().any(|scheme| remote.starts_with(scheme)) || is_scp(remote);
-        if !only_git && !(web && remote.trim_end_matches('/').ends_with(".git")) {
+        if !(only_git || web && remote.trim_end_matches('/').ends_with(".git")) {
             return Ok(None);
         }
         let mut git = Git { remote: remote.to_owned(), ..Git::default() };

@@ -33,7 +33,10 @@ impl Verb for Inspect {
             }
             match store.find(name) {
                 Ok(image) => objects.push(describe(&store, &image)),
-                Err(_) => failed = Some(Error::new(format!("No such object: {name}"))),
+                Err(error) if error.to_string().starts_with("No such image") => {
+                    failed = Some(Error::new(format!("No such object: {name}")));
+                }
+                Err(error) => failed = Some(error),
             }
         }
         let text = match &self.format {
