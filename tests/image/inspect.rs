@@ -38,7 +38,7 @@ fn history_has_a_line_per_step_with_the_newest_first() {
         "{lines:#?}"
     );
     assert!(
-        lines[2].starts_with("<missing>") && lines[2].contains("years ago") && lines[2].contains("too…"),
+        lines[2].starts_with("<missing>") && lines[2].contains("years ago") && lines[2].contains("too l…"),
         "{lines:#?}"
     );
     kitchen.forno(["history", "--no-trunc", "x"]).ok().stdout_has("long to be shown").stdout_has(id);

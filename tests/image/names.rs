@@ -33,7 +33,7 @@ fn an_image_goes_with_its_last_name_and_its_bytes_with_it() {
     let id = image(&kitchen, "a", "f");
     kitchen.forno(["tag", "a", "b:2"]).ok();
     kitchen.forno(["rmi", "a"]).ok().stdout_is("Untagged: a:latest\n");
-    kitchen.forno(["inspect", "a"]).fails(&["No such image: a"]).stdout_is("[]\n");
+    kitchen.forno(["inspect", "a"]).fails(&["No such object: a"]).stdout_is("[]\n");
     kitchen.forno(["inspect", "-f", "{{.RepoTags}}", "b:2"]).ok().stdout_is("[b:2]\n");
     kitchen.forno(["rmi", "b:2"]).ok().stdout_is(&format!("Untagged: b:2\nDeleted: {id}\n"));
     let mut after = kitchen.files();

@@ -2,6 +2,7 @@
 //! that died.
 
 use super::Store;
+use crate::bail;
 use crate::error::{Context, Result};
 use crate::sys::file::{Lock, fsync, link_count, try_flock};
 use crate::sys::{Errno, OFlag, tree};
@@ -78,7 +79,12 @@ pub(in crate::image) fn remove_tree(path: &Path) -> Result<()> {
         let directory = File::open(parent).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
         tree::remove_all(directory.as_fd(), &tree::name(name)?)
     };
-    remove().with(|| format!("remove {}", path.display()))
+    match remove() {
+        Err(Errno::EXDEV | Errno::EBUSY) => {
+            bail!("remove {}: something is mounted in it; unmount that first", path.display())
+        }
+        removed => removed.with(|| format!("remove {}", path.display())),
+    }
 }
 
 impl Store {

@@ -61,6 +61,9 @@ impl Import {
             return store.ingest(lease, std::io::stdin(), &[], None, limits);
         }
         if self.source.is_dir() {
+            if std::fs::read_dir(&self.source).context("read")?.next().is_none() {
+                bail!("nothing in it");
+            }
             return match store.pack(lease, &self.source, &[], epoch)? {
                 Some(layer) => Ok(layer),
                 None => bail!("nothing in it"),
