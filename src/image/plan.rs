@@ -17,7 +17,7 @@ pub mod stage;
 
 pub use copy::{Copy, Source};
 pub use print::print;
-pub use run::{Mount, Run};
+pub use run::{Mount, Network, Run};
 
 use super::config::{ImageConfig, Platform};
 use super::dockerfile::lint::{Lint, Warning};

@@ -154,6 +154,11 @@ impl Snapshot {
     /// Mounts the snapshot on the directory `target`, if it is not there yet. `volatile`: nothing waits for the disk;
     /// after a crash of the machine the snapshot is worth nothing.
     pub fn mount(&mut self, store: &Store, target: &Path, volatile: bool) -> Result<()> {
+        self.mount_over(store, target, None, volatile)
+    }
+
+    /// The same, with a directory below all layers.
+    pub fn mount_over(&mut self, store: &Store, target: &Path, below: Option<&Path>, volatile: bool) -> Result<()> {
         let target = target.canonicalize().with(|| format!("mount point {}", target.display()))?;
         if self.is_mounted_at(&target)? {
             return Ok(());
@@ -161,7 +166,8 @@ impl Snapshot {
         // Written first, so that whoever finds the snapshot dead knows where to look.
         self.record.target = Some(target.clone());
         store.replace(&self.directory.join(RECORD), &to_bytes(&self.record)?)?;
-        let lower: Vec<PathBuf> = self.record.layers.iter().rev().map(|layer| store.layer_root(layer)).collect();
+        let mut lower: Vec<PathBuf> = self.record.layers.iter().rev().map(|layer| store.layer_root(layer)).collect();
+        lower.extend(below.map(Path::to_owned));
         let upper = Upper { upper: self.upper(), work: self.directory.join("work"), volatile };
         mount_overlay(&lower, Some(&upper), store.marks(), &target)
     }

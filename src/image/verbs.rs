@@ -1,6 +1,7 @@
 //! The command line. A verb is one file below and one line in [`VERBS`]; only the one that is called is built.
 
 mod attach;
+mod build;
 mod bundle;
 mod commit;
 mod create;
@@ -45,8 +46,9 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 30] = [
+const VERBS: [Entry; 31] = [
     entry::<attach::Attach>(),
+    entry::<build::Build>(),
     entry::<bundle::Bundle>(),
     entry::<commit::Commit>(),
     entry::<create::Create>(),

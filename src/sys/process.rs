@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
-    CLONE_PARENT, SIGCHLD, SIGKILL, SIGURG, SIGWINCH, pid_t,
+    CLONE_PARENT, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGURG, SIGWINCH, pid_t,
 };
 
 /// The C library's constant does not fit the type that it has there.
@@ -225,6 +225,15 @@ impl Signals {
         })
     }
 
+    pub fn of(signals: &[i32]) -> Self {
+        let mut set = Signals::none();
+        for signal in signals {
+            // SAFETY: the set is initialised; a number that is no signal leaves it as it is.
+            unsafe { libc::sigaddset(&raw mut set.0, *signal) };
+        }
+        set
+    }
+
     pub fn all() -> Self {
         let mut set = std::mem::MaybeUninit::uninit();
         // SAFETY: sigfillset initialises the set.
@@ -244,6 +253,12 @@ pub fn block_all_signals() -> Result<Signals> {
     Ok(before)
 }
 
+/// Blocks `signals` besides those that are blocked, in this thread and in those that it will make.
+pub fn block(signals: &Signals) -> Result<()> {
+    // SAFETY: the set is initialised; we want no old one.
+    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const signals.0, std::ptr::null_mut()) }.into())
+}
+
 /// Blocks exactly `signals`.
 pub fn set_signal_mask(signals: &Signals) -> Result<()> {
     // SAFETY: the set is initialised; we want no old one.
@@ -254,6 +269,13 @@ pub fn set_signal_mask(signals: &Signals) -> Result<()> {
 pub fn signalfd(signals: &Signals) -> Result<OwnedFd> {
     // SAFETY: the set is initialised.
     owned(unsafe { libc::signalfd(-1, &raw const signals.0, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) }.into())
+}
+
+/// Whether something can be read from `fd` now.
+pub fn is_readable(fd: BorrowedFd) -> Result<bool> {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: poll is one pollfd.
+    check(unsafe { libc::poll(&raw mut poll, 1, 0) }.into()).map(|()| poll.revents != 0)
 }
 
 /// The next signal waiting at a signalfd.

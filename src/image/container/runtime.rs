@@ -161,7 +161,7 @@ struct Line {
 }
 
 /// The last message of level `error` in a runtime's log.
-fn last_error(log: &str) -> Option<String> {
+pub fn last_error(log: &str) -> Option<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     lines.filter(|line| matches!(line.level.as_str(), "error" | "fatal")).map(|line| line.msg).next_back()
 }

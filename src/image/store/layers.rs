@@ -57,8 +57,23 @@ impl Store {
     /// Lays out the layers of an image where that is not done yet; their chain ids, lowest first, held by the lease.
     pub fn unpack(&self, lease: &Lease, image: &Image, limits: Limits) -> Result<Vec<Digest>> {
         self.hold_image(lease, image)?;
-        let chain = image.config.chain_ids();
-        for (at, (layer, diff_id)) in image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids).enumerate() {
+        self.unpack_layers(lease, &image.manifest.layers, &image.config.rootfs.diff_ids, limits)
+    }
+
+    /// The same for layers that are no image yet.
+    pub fn unpack_layers(
+        &self,
+        lease: &Lease,
+        layers: &[Descriptor],
+        diff_ids: &[Digest],
+        limits: Limits,
+    ) -> Result<Vec<Digest>> {
+        let chain = chain_ids(diff_ids);
+        for (at, (layer, diff_id)) in layers.iter().zip(diff_ids).enumerate() {
+            if let Some(chain_id) = chain.get(at) {
+                lease.hold(&layer.digest)?;
+                lease.hold(chain_id)?;
+            }
             self.unpack_layer(lease, layer, diff_id, chain.get(..=at).unwrap_or_default(), limits)
                 .with(|| format!("layer {}", layer.digest))?;
         }

@@ -1,0 +1,159 @@
+//! What a build is given: a context, a Dockerfile, an ignore file.
+
+use super::copy::Copier;
+use super::tree::Tree;
+use super::unpack;
+use crate::bail;
+use crate::error::{Context, Result};
+use crate::image::dockerfile::BYTES_MAX;
+use crate::image::dockerignore::Ignore;
+use crate::image::store::ScratchDir;
+use crate::sys::root::Root;
+use crate::sys::tree::{Kind, effective_ids, stat};
+use crate::sys::{Errno, Mode, OFlag};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+const DOCKERFILE: &str = "Dockerfile";
+const IGNORE_FILE: &str = ".dockerignore";
+
+pub struct Input {
+    pub context: Tree,
+    /// What messages call the Dockerfile.
+    pub name: String,
+    pub dockerfile: Vec<u8>,
+}
+
+/// `-f`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerfileAt {
+    /// `Dockerfile` in the context.
+    Context,
+    Stdin,
+    Path(PathBuf),
+}
+
+/// Opens a context: a directory, or `-` for an archive or a Dockerfile at standard input.
+pub fn open(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
+    if context == "-" {
+        if *at == DockerfileAt::Stdin {
+            bail!("standard input cannot be both the context and the Dockerfile");
+        }
+        return stdin(at, scratch);
+    }
+    if context.contains("://") || context.starts_with("git@") {
+        bail!("context {context}: is not a directory");
+    }
+    let path = Path::new(context);
+    let root = Root::open(path).with(|| format!("context {context}"))?;
+    finish(root, at, None)
+}
+
+/// `--build-context NAME=DIR`
+pub fn directory(path: &Path) -> Result<Tree> {
+    let root = Root::open(path).with(|| format!("context {}", path.display()))?;
+    let ignore = match read_in(&root, IGNORE_FILE)? {
+        Some(bytes) => Ignore::parse(IGNORE_FILE, &String::from_utf8_lossy(&bytes))?,
+        None => Ignore::default(),
+    };
+    Ok(Tree { root, ignore, anonymous: true, name: path.display().to_string() })
+}
+
+/// docker's rule: an archive is the context, anything else is a Dockerfile without one.
+fn stdin(at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
+    let mut first = Vec::new();
+    std::io::stdin().take(512).read_to_end(&mut first).context("read standard input")?;
+    let whole = Cursor::new(first.clone()).chain(std::io::stdin());
+    let directory = scratch.path().join("context");
+    std::fs::create_dir(&directory).context("create context")?;
+    let root = Root::open(&directory).context("open context")?;
+    if !unpack::looks_like_archive(&first) {
+        let dockerfile = bounded(whole, "standard input")?;
+        return finish(root, &DockerfileAt::Context, Some(dockerfile));
+    }
+    let copier = Copier::new(&root, Some(effective_ids()), None);
+    unpack::unpack_stream(&copier, BufReader::with_capacity(128 << 10, whole)).context("context at standard input")?;
+    drop(copier);
+    let at = match at {
+        // Inside of the archive.
+        DockerfileAt::Path(path) => {
+            let name = path.to_string_lossy().into_owned();
+            let Some(bytes) = read_in(&root, &name)? else {
+                bail!("{name}: not in the context");
+            };
+            let mut input = finish(root, &DockerfileAt::Context, Some(bytes))?;
+            input.name = name;
+            return Ok(input);
+        }
+        at => at,
+    };
+    finish(root, at, None)
+}
+
+fn finish(root: Root, at: &DockerfileAt, given: Option<Vec<u8>>) -> Result<Input> {
+    let mut ignore = None;
+    let (name, dockerfile) = match (given, at) {
+        (Some(bytes), _) => (DOCKERFILE.to_owned(), bytes),
+        (None, DockerfileAt::Stdin) => (DOCKERFILE.to_owned(), bounded(std::io::stdin(), "standard input")?),
+        (None, DockerfileAt::Path(path)) => {
+            let name = path.display().to_string();
+            let file = File::open(path).with(|| format!("open {name}"))?;
+            if !file.metadata().with(|| format!("stat {name}"))?.is_file() {
+                bail!("{name}: is no regular file");
+            }
+            let own = PathBuf::from(format!("{name}{IGNORE_FILE}"));
+            if own.is_file() {
+                let file = File::open(&own).with(|| format!("open {}", own.display()))?;
+                ignore = Some((own.display().to_string(), bounded(file, IGNORE_FILE)?));
+            }
+            let bytes = bounded(file, &name)?;
+            (name, bytes)
+        }
+        (None, DockerfileAt::Context) => {
+            let found = ["Dockerfile", "dockerfile"].into_iter().find_map(|name| match read_in(&root, name) {
+                Ok(None) => None,
+                found => Some((name, found)),
+            });
+            let Some((name, bytes)) = found else {
+                bail!("open {DOCKERFILE}: not in the context; say where it is with -f");
+            };
+            if let Some(bytes) = read_in(&root, &format!("{name}{IGNORE_FILE}"))? {
+                ignore = Some((format!("{name}{IGNORE_FILE}"), bytes));
+            }
+            (name.to_owned(), bytes?.unwrap_or_default())
+        }
+    };
+    let ignore = match ignore {
+        None => read_in(&root, IGNORE_FILE)?.map(|bytes| (IGNORE_FILE.to_owned(), bytes)),
+        ignore => ignore,
+    };
+    let ignore = match ignore {
+        Some((name, bytes)) => Ignore::parse(&name, &String::from_utf8_lossy(&bytes))?,
+        None => Ignore::default(),
+    };
+    let context = Tree { root, ignore, anonymous: true, name: "the context".to_owned() };
+    Ok(Input { context, name, dockerfile })
+}
+
+/// A small regular file of the context; `None` where there is none.
+fn read_in(root: &Root, name: &str) -> Result<Option<Vec<u8>>> {
+    let file = match root.open_at(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        file => file.with(|| format!("open {name}"))?,
+    };
+    if stat(&file).context("stat")?.kind != Kind::Regular {
+        bail!("{name}: is no regular file");
+    }
+    bounded(File::from(file), name).map(Some)
+}
+
+fn bounded(source: impl Read, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = BYTES_MAX as u64 + 1;
+    BufReader::new(source.take(limit)).read_to_end(&mut bytes).with(|| format!("read {name}"))?;
+    if bytes.len() > BYTES_MAX {
+        bail!("{name}: larger than {BYTES_MAX} bytes");
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,393 @@
+//! Carries out a plan: each step from the cache, or anew.
+
+use super::cache::{self, Layer, Record};
+use super::copy::Copier;
+use super::hash::content;
+use super::interrupt::Interrupt;
+use super::progress::{Progress, Step as Shown};
+use super::settings::Settings;
+use super::tree::{Pattern, Tree};
+use super::trees::{Mounted, Trees};
+use super::work::Work;
+use super::{owner, place, remote, run};
+use crate::bail;
+use crate::error::{Context, Error, Result};
+use crate::image::digest::{Digest, chain_ids};
+use crate::image::dockerignore::Ignore;
+use crate::image::plan::{Base, Copy, Operation, Place, Plan, Run, Source, Stage, Step};
+use crate::image::reference::Reference;
+use crate::image::store::{Image, Lease, Store};
+use crate::image::time;
+use crate::sys::tree::Time;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a stage has become.
+#[derive(Debug, Clone, Default)]
+pub struct Built {
+    pub layers: Vec<Layer>,
+    /// Of each entry of history that is not the base image's.
+    pub times: Vec<i64>,
+    /// Of the newest step, or the base image.
+    pub created: i64,
+}
+
+impl Built {
+    fn chain_id(&self) -> Option<Digest> {
+        let diff_ids: Vec<Digest> = self.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        chain_ids(&diff_ids).pop()
+    }
+}
+
+pub struct Executor<'a> {
+    pub store: &'a Store,
+    pub lease: &'a Lease<'a>,
+    pub trees: &'a Trees<'a>,
+    pub plan: &'a Plan,
+    pub settings: &'a Settings,
+    pub progress: &'a Progress,
+    pub interrupt: &'a Interrupt,
+    pub context: &'a Tree,
+    /// `--build-context`
+    pub named: &'a BTreeMap<String, Tree>,
+    pub images: &'a BTreeMap<Reference, Image>,
+    /// By their place in the plan.
+    pub stages: Vec<Built>,
+}
+
+/// A tree of the host's, or one that is mounted.
+pub enum Got<'a> {
+    Host(&'a Tree),
+    Mounted(Arc<Mounted>),
+}
+
+impl Got<'_> {
+    pub fn get(&self) -> &Tree {
+        match self {
+            Got::Host(tree) => tree,
+            Got::Mounted(mounted) => &mounted.tree,
+        }
+    }
+}
+
+/// How exactly the content of what a step reads is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The name of a stack of layers stands for what is in it: nothing has to be laid out.
+    AtLayers,
+    AtFiles,
+}
+
+impl<'a> Executor<'a> {
+    /// Builds every stage; the one that is the target.
+    pub fn run(mut self) -> Result<Built> {
+        let plan = self.plan;
+        for stage in &plan.stages {
+            let built = self.stage(stage)?;
+            self.stages.push(built);
+        }
+        match self.stages.into_iter().nth(plan.target) {
+            Some(built) => Ok(built),
+            None => bail!("{}: the target was not built", plan.name),
+        }
+    }
+
+    fn stage(&self, stage: &Stage) -> Result<Built> {
+        let mut built = self.base(stage)?;
+        let count = stage.steps.iter().filter(|step| step.operation.makes_layer()).count();
+        let mut number = 0;
+        for step in &stage.steps {
+            self.interrupt.check()?;
+            if !step.operation.makes_layer() {
+                built.times.push(built.created);
+                continue;
+            }
+            number += 1;
+            let name = stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.index));
+            let shown = self.progress.begin(&format!("[{name} {number}/{count}] {}", step.title));
+            let record = match self.step(stage, step, &built, &shown) {
+                Ok((record, true)) => {
+                    shown.cached();
+                    record
+                }
+                Ok((record, false)) => {
+                    shown.done();
+                    record
+                }
+                Err(error) => {
+                    let line = format!("{}:{}", self.plan.name, step.span.first);
+                    let error = error.context(super::progress::shortened(&step.title)).context(line);
+                    shown.failed(&error);
+                    return Err(error);
+                }
+            };
+            built.created = record.created;
+            built.times.push(record.created);
+            built.layers.push(record.layer);
+        }
+        Ok(built)
+    }
+
+    fn base(&self, stage: &Stage) -> Result<Built> {
+        Ok(match &stage.base {
+            Base::Scratch => Built { created: self.plan.epoch.unwrap_or_else(time::now), ..Built::default() },
+            Base::Stage(number) => self.stages.get(*number).cloned().unwrap_or_default(),
+            Base::Image(reference) => {
+                let image = self.image(reference)?;
+                let created = image.config.created.as_deref().and_then(time::parse_rfc3339).unwrap_or(0);
+                Built { layers: layers(image), times: Vec::new(), created: self.plan.epoch.unwrap_or(created) }
+            }
+            Base::Context(name) => bail!("context {name} is no image; FROM needs one"),
+        })
+    }
+
+    fn image(&self, reference: &Reference) -> Result<&Image> {
+        self.images.get(reference).ok_or_else(|| Error::new(format!("No such image: {}", reference.familiar())))
+    }
+
+    /// The layers of a stage or an image.
+    pub fn layers_of(&self, place: &Place) -> Result<Vec<Layer>> {
+        Ok(match place {
+            Place::Stage(number) => self.stages.get(*number).cloned().unwrap_or_default().layers,
+            Place::Image(reference) => layers(self.image(reference)?),
+            Place::Context | Place::Named(_) | Place::Scratch => Vec::new(),
+        })
+    }
+
+    /// What messages call it.
+    pub fn name_of(&self, place: &Place) -> String {
+        match place {
+            Place::Context => "the context".to_owned(),
+            Place::Named(name) => format!("context {name}"),
+            Place::Scratch => "scratch".to_owned(),
+            Place::Image(reference) => reference.familiar(),
+            Place::Stage(number) => match self.plan.stages.get(*number).map(|stage| (&stage.name, stage.index)) {
+                Some((Some(name), _)) => format!("stage {name}"),
+                Some((None, index)) => format!("stage {index}"),
+                None => format!("stage {number}"),
+            },
+        }
+    }
+
+    pub fn tree(&self, place: &Place) -> Result<Got<'a>> {
+        match place {
+            Place::Context => Ok(Got::Host(self.context)),
+            Place::Named(name) => match self.named.get(name) {
+                Some(tree) => Ok(Got::Host(tree)),
+                None => bail!("context {name} was not given"),
+            },
+            place => Ok(Got::Mounted(self.trees.of_layers(&self.layers_of(place)?, &self.name_of(place))?)),
+        }
+    }
+
+    /// The step's record, and whether it came from the cache.
+    fn step(&self, stage: &Stage, step: &Step, built: &Built, shown: &Shown) -> Result<(Record, bool)> {
+        let filtered = stage.name.as_ref().is_some_and(|name| self.settings.no_cache_stages.contains(name));
+        let may_hit = !self.settings.no_cache && !filtered;
+        let parent = if independent(&step.operation) { None } else { built.chain_id() };
+        let mut keys = Vec::new();
+        for look in [Look::AtLayers, Look::AtFiles] {
+            let (contents, exact) = self.contents(&step.operation, look)?;
+            let key = cache::key(parent.as_ref(), &step.operation, &contents, self.plan.epoch)?;
+            keys.push(key.clone());
+            if let Some(record) = cache::find(self.store, self.lease, &key).filter(|_| may_hit) {
+                for key in &keys {
+                    cache::keep(self.store, self.lease, key, &record)?;
+                }
+                return Ok((record, true));
+            }
+            if exact {
+                break;
+            }
+        }
+        let layer = self.execute(&step.operation, &built.layers, shown)?;
+        let record = Record { layer, created: self.plan.epoch.unwrap_or_else(time::now) };
+        for key in &keys {
+            cache::keep(self.store, self.lease, key, &record)?;
+        }
+        Ok((record, false))
+    }
+
+    /// Digests of what the operation reads, in order; and whether looking closer could say more.
+    fn contents(&self, operation: &Operation, look: Look) -> Result<(Vec<Digest>, bool)> {
+        let mut digests = Vec::new();
+        let mut exact = true;
+        let mut add = |place: &Place, path: &str, deep: bool, exclude: &Ignore| -> Result<()> {
+            let of_layers = matches!(place, Place::Stage(_) | Place::Image(_));
+            if of_layers && look == Look::AtLayers {
+                exact = false;
+                let layers: Vec<Digest> = self.layers_of(place)?.into_iter().map(|layer| layer.diff_id).collect();
+                let top = chain_ids(&layers).pop().map(|id| id.to_string()).unwrap_or_default();
+                digests.push(Digest::of(format!("layers {top}").as_bytes()));
+                return Ok(());
+            }
+            let tree = self.tree(place)?;
+            let pattern = Pattern { text: path, deep };
+            digests.push(content(tree.get(), pattern, exclude).with(|| format!("/{path}"))?.0);
+            Ok(())
+        };
+        match operation {
+            Operation::Config | Operation::MakeDir { .. } => {}
+            Operation::Copy(copy) => {
+                let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
+                for source in &copy.sources {
+                    match source {
+                        Source::Path { place, path, .. } => add(place, path, copy.parents, &exclude)?,
+                        Source::Inline { .. } => {}
+                        Source::Url { .. } | Source::Git(_) => {}
+                    }
+                }
+            }
+            Operation::Run(run) => {
+                for mount in &run.mounts {
+                    if let (crate::image::plan::Mount::Bind { .. }, Some((place, source))) = (mount, mount.place())
+                        && *place != Place::Scratch
+                    {
+                        let literal = escaped(source.trim_start_matches('/'));
+                        add(place, &literal, false, &Ignore::default())?;
+                    }
+                }
+            }
+        }
+        Ok((digests, exact))
+    }
+
+    fn execute(&self, operation: &Operation, layers: &[Layer], shown: &Shown) -> Result<Layer> {
+        match operation {
+            Operation::Config => bail!("nothing to execute"),
+            Operation::Run(run) => self.run_step(run, layers, shown),
+            Operation::MakeDir { path, user } => {
+                let work = Work::begin(self.store, self.lease, self.trees, layers, None)?;
+                let root = work.root()?;
+                let owner = if user.is_empty() { (0, 0) } else { self.owner(&root, user, shown)? };
+                let made = place::Made::parent(owner, None, self.now());
+                place::make_dirs(&root, Path::new(path), made)?;
+                drop(root);
+                work.finish(self.plan.epoch)
+            }
+            Operation::Copy(copy) => self.copy_step(copy, layers, shown),
+        }
+    }
+
+    fn run_step(&self, run: &Run, layers: &[Layer], shown: &Shown) -> Result<Layer> {
+        run::execute(self, run, layers, shown)
+    }
+
+    fn owner(&self, root: &crate::sys::root::Root, text: &str, shown: &Shown) -> Result<(u32, u32)> {
+        let (owner, warning) = owner::resolve(root, text)?;
+        warning.iter().for_each(|warning| shown.warn(warning));
+        Ok(owner)
+    }
+
+    /// The time of things that are made and not copied.
+    fn now(&self) -> Option<Time> {
+        self.plan.epoch.map(|seconds| Time { seconds, nanoseconds: 0 })
+    }
+
+    fn copy_step(&self, copy: &Copy, layers: &[Layer], shown: &Shown) -> Result<Layer> {
+        let below: &[Layer] = if copy.link { &[] } else { layers };
+        let owner = match &copy.chown {
+            None => None,
+            Some(chown) if copy.link && !is_numeric(chown) => {
+                let mounted = self.trees.of_layers(layers, "the image")?;
+                Some(self.owner(&mounted.tree.root, chown, shown).context("flag --chown")?)
+            }
+            Some(_) => None,
+        };
+        let work = Work::begin(self.store, self.lease, self.trees, below, None)?;
+        let root = work.root()?;
+        let owner = match (&copy.chown, owner) {
+            (Some(chown), None) => Some(self.owner(&root, chown, shown).context("flag --chown")?),
+            (_, owner) => owner,
+        };
+        let mut copier = Copier::new(&root, owner, copy.chmod.as_ref());
+        copier.overwrite = copy.link;
+        copier.now = self.now();
+        let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
+        for source in &copy.sources {
+            self.interrupt.check()?;
+            self.copy_source(copy, source, &mut copier, &exclude, shown)?;
+        }
+        drop(copier);
+        drop(root);
+        work.finish(self.plan.epoch)
+    }
+
+    fn copy_source(
+        &self,
+        copy: &Copy,
+        source: &Source,
+        copier: &mut Copier,
+        exclude: &Ignore,
+        shown: &Shown,
+    ) -> Result<()> {
+        let to = copy.destination.as_str();
+        match source {
+            Source::Inline { name, content } => copier.inline(name, content, to).with(|| format!("<<{name}")),
+            Source::Path { place, path, pivot, unpack } => {
+                let tree = self.tree(place)?;
+                let pattern = Pattern { text: path, deep: copy.parents };
+                let found = tree.get().select(pattern).with(|| format!("/{path}"))?;
+                if found.len() > 1 && !to.ends_with('/') && !copy.parents && !is_dir(copier, to) {
+                    bail!("/{path}: several files match; the destination {to} must be a directory and end with '/'");
+                }
+                for path in found {
+                    let to = if copy.parents { with_parents(tree.get(), &path, pivot, to)? } else { to.to_owned() };
+                    if *unpack && super::unpack::is_archive(tree.get(), &path)? {
+                        super::unpack::unpack(copier, tree.get(), &path, &to)
+                            .with(|| format!("/{}", path.display()))?;
+                        continue;
+                    }
+                    copier.copy(tree.get(), &path, &to, exclude)?;
+                }
+                Ok(())
+            }
+            Source::Url { url, .. } => remote::add_url(self, source, copier, to, shown).with(|| url.clone()),
+            Source::Git(git) => remote::add_git(self, git, copier, to, exclude).with(|| git.remote.clone()),
+        }
+    }
+}
+
+fn is_dir(copier: &Copier, path: &str) -> bool {
+    copier.root.resolve(path).is_ok_and(|fd| crate::sys::tree::stat(&fd).is_ok_and(|stat| stat.is_dir()))
+}
+
+/// Where `--parents` puts it: the source's own directories below the destination, which is always one.
+fn with_parents(tree: &Tree, path: &Path, pivot: &str, to: &str) -> Result<String> {
+    let below = path.strip_prefix(pivot).unwrap_or(path);
+    let is_dir = tree.root.resolve(path).is_ok_and(|fd| crate::sys::tree::stat(&fd).is_ok_and(|stat| stat.is_dir()));
+    let kept: PathBuf = if is_dir { below.to_owned() } else { below.parent().unwrap_or(Path::new("")).to_owned() };
+    let kept = kept.to_string_lossy();
+    Ok(if kept.is_empty() {
+        format!("{}/", to.trim_end_matches('/'))
+    } else {
+        format!("{}/{kept}/", to.trim_end_matches('/'))
+    })
+}
+
+fn layers(image: &Image) -> Vec<Layer> {
+    let diff_ids = image.config.rootfs.diff_ids.iter();
+    let pair = |(descriptor, diff_id): (&crate::image::config::Descriptor, &Digest)| Layer {
+        descriptor: descriptor.clone(),
+        diff_id: diff_id.clone(),
+    };
+    image.manifest.layers.iter().zip(diff_ids).map(pair).collect()
+}
+
+/// `--link`, unless the owner has to be looked up in what is below.
+fn independent(operation: &Operation) -> bool {
+    match operation {
+        Operation::Copy(copy) => copy.link && copy.chown.as_ref().is_none_or(|chown| is_numeric(chown)),
+        _ => false,
+    }
+}
+
+fn is_numeric(chown: &str) -> bool {
+    chown.bytes().all(|byte| byte.is_ascii_digit() || byte == b':')
+}
+
+/// A name as a pattern that means only it.
+fn escaped(path: &str) -> String {
+    path.chars().flat_map(|c| if matches!(c, '*' | '?' | '[' | '\\') { vec!['\\', c] } else { vec![c] }).collect()
+}
