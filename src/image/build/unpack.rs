@@ -149,7 +149,7 @@ fn lay_out(copier: &Copier, plain: impl BufRead, destination: &str) -> Result<()
     drop(place::make_dirs(copier.root, to, copier.parents())?);
     let mut reader = Reader::new(plain, Limits::default());
     let mut times: Vec<(PathBuf, Entry)> = Vec::new();
-    while let Some(entry) = reader.next()? {
+    while let Some(entry) = reader.next_entry()? {
         let name = entry.name();
         let made = one(copier, &entry, to, &mut reader).with(|| format!("tar entry {name}"))?;
         if let Some(path) = made.filter(|_| entry.kind == Type::Directory) {
