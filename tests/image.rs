@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "what the kit makes public is public to the tests of one program")]
 
 mod image {
+    mod build;
     mod bundle;
     mod command_line;
     mod hostile;

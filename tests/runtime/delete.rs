@@ -41,6 +41,7 @@ fn a_running_container_by_force() {
 }
 
 #[test]
+#[ignore = "bolo has no pause yet"]
 fn a_paused_container_by_force() {
     let container = Bundle::idle().start();
     container.verb("pause").ok();

