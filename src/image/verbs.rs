@@ -180,7 +180,8 @@ pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn command() -> Command {
+/// The whole command line.
+pub fn command() -> Command {
     let command = Forno::augment_args(Command::new("forno"))
         .about("Builds, keeps and runs OCI images")
         .version(env!("CARGO_PKG_VERSION"))

@@ -56,7 +56,8 @@ macro_rules! verbs {
         const VERBS: &[Verb] = &[$(Verb {
             name: $name,
             about: $about,
-            augment: <super::$module::Args as Args>::augment_args,
+            // The description of the type would take the place of the verb's.
+            augment: |command| super::$module::Args::augment_args(command).about($about).long_about(None),
             run: |global, matches| {
                 let args = super::$module::Args::from_arg_matches(matches).map_err(|e| Error::new(e.to_string()))?;
                 super::$module::run(global, args)
