@@ -89,16 +89,16 @@ fn a_path_never_leaves_the_hierarchy() {
     cgroup::destroy(&id);
 }
 
-#[test]
 #[ignore = "bolo does not set limits of cgroups yet"]
+#[test]
 fn a_limit_of_processes() {
     needs!(host::controller("pids"), "no pids controller");
     let bundle = Bundle::sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done").set("/linux/resources/pids/limit", 5);
     bundle.run().fails().stderr_has("fork");
 }
 
-#[test]
 #[ignore = "bolo does not set limits of cgroups yet"]
+#[test]
 fn a_limit_of_memory_is_written() {
     needs!(host::controller("memory"), "no memory controller");
     let container = Bundle::idle().set("/linux/resources/memory/limit", 64 << 20).start();

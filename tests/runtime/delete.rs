@@ -40,8 +40,8 @@ fn a_running_container_by_force() {
     }
 }
 
-#[test]
 #[ignore = "bolo has no pause yet"]
+#[test]
 fn a_paused_container_by_force() {
     let container = Bundle::idle().start();
     container.verb("pause").ok();

@@ -89,8 +89,8 @@ fn a_v1_cgroup_keeps_its_owner() {
     assert_eq!(directory.join("cgroup.procs").metadata().unwrap().uid(), 0);
 }
 
-#[test]
 #[ignore = "bolo does not set limits of cgroups yet"]
+#[test]
 fn device_rules_apply_in_their_order() {
     needs!(host::controller("devices") || peer::v2(), "no devices cgroup");
     let node = json!({"type": "c", "path": "/dev/kmsg", "major": 1, "minor": 11, "fileMode": 0o666});
@@ -117,8 +117,8 @@ fn a_limit_below_the_use_is_refused() {
     assert_eq!(container.status(), "running");
 }
 
-#[test]
 #[ignore = "bolo does not set limits of cgroups yet"]
+#[test]
 fn a_page_size_that_does_not_exist_is_an_error() {
     for size in ["3MB", "bread", ""] {
         bolo_only!("others pass over what the kernel has not");
@@ -129,8 +129,8 @@ fn a_page_size_that_does_not_exist_is_an_error() {
     }
 }
 
-#[test]
 #[ignore = "bolo does not set limits of cgroups yet"]
+#[test]
 fn a_pids_limit_of_zero_is_a_limit() {
     not_on!("runc crun", "write 1, or take it for none");
     needs!(host::controller("pids"), "no pids controller");
