@@ -114,7 +114,8 @@ pub struct Forno {
     /// Where images and containers are kept [default: /var/lib/forno for root, else $XDG_DATA_HOME/forno]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// The OCI runtime: a path, or a name to be found in PATH [default: the bolo beside forno, else that in PATH]
+    /// The OCI runtime: a path, or a name to be found in PATH [default: $FORNO_RUNTIME, the bolo beside forno, or that in
+    /// PATH]
     #[arg(long, value_name = "PROGRAM")]
     runtime: Option<PathBuf>,
 }
@@ -130,7 +131,8 @@ impl Forno {
     /// The OCI runtime, as `Command::new` wants it.
     pub fn runtime(&self) -> PathBuf {
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("bolo")).filter(|path| path.is_file());
-        self.runtime.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("bolo"))
+        let named = || std::env::var_os("FORNO_RUNTIME").filter(|name| !name.is_empty()).map(PathBuf::from);
+        self.runtime.clone().or_else(named).or_else(beside).unwrap_or_else(|| PathBuf::from("bolo"))
     }
 
     /// Writes to standard output. A reader that has seen enough is no error.

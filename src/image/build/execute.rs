@@ -325,7 +325,7 @@ impl<'a> Executor<'a> {
         let to = copy.destination.as_str();
         match source {
             Source::Inline { name, content } => copier.inline(name, content, to).with(|| format!("<<{name}")),
-            Source::Path { place, path, pivot, unpack } => {
+            Source::Path { place, path, pivot, unpack, .. } => {
                 let tree = self.tree(place)?;
                 let pattern = Pattern { text: path, deep: copy.parents };
                 let found = tree.get().select(pattern).with(|| format!("/{path}"))?;

@@ -132,7 +132,8 @@ impl Job<'_> {
         if self.executor.interrupt.wait(pidfd.as_fd())? {
             return child.wait().context("wait for the runtime");
         }
-        drop(self.call("kill", &["KILL"]));
+        // It is killed and forgotten at once; where it is not made yet, its runtime goes.
+        drop(self.call("delete", &["--force"]));
         let gone = crate::sys::process::wait_until_exit(pidfd.as_fd(), GRACE_MILLISECONDS).unwrap_or(false);
         if !gone {
             drop(child.kill());

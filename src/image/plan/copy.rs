@@ -34,6 +34,9 @@ pub enum Source {
         place: Place,
         /// Below the place's root, without a leading slash; empty for the root itself. It may have wildcards.
         path: String,
+        /// As it was written, with variables replaced: for history.
+        #[serde(skip)]
+        written: String,
         /// For `--parents`: the part of `path` before `/./`, which the destination does not get.
         pivot: String,
         /// ADD: an archive is laid out instead of copied.
@@ -138,7 +141,8 @@ fn source(text: &str, copy: &instruction::Copy, checksum: Option<&String>, aroun
         _ => String::new(),
     };
     let unpack = around.is_add && copy.unpack.unwrap_or(true);
-    Ok(Source::Path { place: around.place.clone(), path, pivot, unpack })
+    let (place, written) = (around.place.clone(), text.to_owned());
+    Ok(Source::Path { place, path, written, pivot, unpack })
 }
 
 fn check_digest(checksum: Option<&String>) -> Result<()> {

@@ -92,7 +92,7 @@ fn copy(plan: &Plan, copy: &Copy, out: &mut String) -> fmt::Result {
     writeln!(out, "copy to {}", copy.destination)?;
     for source in &copy.sources {
         match source {
-            Source::Path { place: from, path, pivot, unpack } => {
+            Source::Path { place: from, path, pivot, unpack, .. } => {
                 let pivot = if pivot.is_empty() { String::new() } else { format!(" without {pivot}") };
                 let unpack = if *unpack { ", unpacked" } else { "" };
                 writeln!(out, "      /{path}{pivot} of {}{unpack}", place(plan, from))?;

@@ -518,8 +518,7 @@ fn copy_words(copy: &Copy, command: &instruction::Copy, is_add: bool) -> String 
     words.extend(copy.parents.then(|| "--parents".to_owned()));
     words.extend(copy.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
     words.extend(copy.sources.iter().map(|source| match source {
-        copy::Source::Path { path, .. } if path.is_empty() => ".".to_owned(),
-        copy::Source::Path { path, .. } => path.clone(),
+        copy::Source::Path { written, .. } => written.clone(),
         copy::Source::Inline { name, .. } => format!("<<{name}"),
         copy::Source::Url { url, .. } => url.clone(),
         copy::Source::Git(git) => git.remote.clone(),
