@@ -12,7 +12,9 @@ pub fn nearest<'a>(word: &str, options: impl IntoIterator<Item = &'a str>) -> Op
         if distance == 0 {
             return None;
         }
-        if distance <= DISTANCE_MAX && best.is_none_or(|(known, _)| distance < known) {
+        // Half of a short word is another word.
+        let near = distance <= DISTANCE_MAX && 2 * distance < lower.chars().count();
+        if near && best.is_none_or(|(known, _)| distance < known) {
             best = Some((distance, option));
         }
     }
@@ -29,25 +31,30 @@ pub fn hint<'a>(word: &str, options: impl IntoIterator<Item = &'a str>) -> Strin
     nearest(word, options).map(|word| format!(" (did you mean {word}?)")).unwrap_or_default()
 }
 
-/// Levenshtein's distance; anything above the limit for words that differ much in length.
+/// How many letters were added, left out, replaced or swapped with their neighbour; anything above the limit for words
+/// that differ much in length.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > DISTANCE_MAX {
         return DISTANCE_MAX + 1;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    let at = |rows: &[Vec<usize>], i: usize, j: usize| rows.get(i).and_then(|row| row.get(j)).copied().unwrap_or(i + j);
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
-            diagonal = *above;
-            next.push(left);
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let replaced = at(&rows, i, j) + usize::from(x != y);
+            let left = row.last().copied().unwrap_or_default() + 1;
+            let mut best = replaced.min(left).min(at(&rows, i, j + 1) + 1);
+            let before = i.checked_sub(1).zip(j.checked_sub(1));
+            if let Some((p, q)) = before.filter(|(p, q)| a.get(*p) == Some(y) && b.get(*q) == Some(x)) {
+                best = best.min(at(&rows, p, q) + 1);
+            }
+            row.push(best);
         }
-        row = next;
+        rows.push(row);
     }
-    row.last().copied().unwrap_or_default()
+    at(&rows, a.len(), b.len())
 }
 
 #[cfg(test)]
@@ -62,12 +69,20 @@ mod tests {
         assert_eq!(nearest("CHMOD", ["chmod", "chown"]), None);
         assert_eq!(nearest("XPOSED", ["expose"]).as_deref(), Some("EXPOSE"));
         assert_eq!(nearest("something", names), None);
+        assert_eq!(nearest("NOPE", names), None);
         assert_eq!(hint("fron", ["from", "mount"]), " (did you mean from?)");
     }
 
     #[test]
     fn distances() {
-        for (a, b, n) in [("", "", 0), ("", "ab", 2), ("kitten", "kittin", 1), ("abc", "cab", 2), ("abc", "xyz", 3)] {
+        for (a, b, n) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("kitten", "kittin", 1),
+            ("abc", "cab", 2),
+            ("abc", "xyz", 3),
+            ("chwon", "chown", 1),
+        ] {
             assert_eq!(distance(a, b), n, "{a} {b}");
         }
         assert!(distance("a", &"b".repeat(10)) > DISTANCE_MAX);
