@@ -137,13 +137,10 @@ impl<'a> Supervisor<'a> {
                 Ok(code) => code,
                 Err(error) => return self.not_started(error),
             };
-            let more = !self.leaving
-                && restart::wanted(self.config.restart, code, self.state.restart_count, self.state.stopped_by_user);
-            if !more {
+            if !self.goes_on(code) {
+                self.state.status = Status::Exited;
                 return self.finish(code);
             }
-            self.state.status = Status::Restarting;
-            self.save();
             self.clients.tell(&Event::Ended { code: shell(code), last: false });
             if !self.rest(backoff.after(began.elapsed())) {
                 self.state.status = Status::Exited;
@@ -153,6 +150,12 @@ impl<'a> Supervisor<'a> {
             // `forno update` may have changed it.
             self.config = self.container.config().unwrap_or_else(|_| self.config.clone());
         }
+    }
+
+    /// Whether another life follows one that ended with `code`.
+    fn goes_on(&self, code: i32) -> bool {
+        !self.leaving
+            && restart::wanted(self.config.restart, code, self.state.restart_count, self.state.stopped_by_user)
     }
 
     /// One life of the container, from its start to its end; its exit code.
@@ -186,7 +189,8 @@ impl<'a> Supervisor<'a> {
         self.state.exit_code = code;
         self.state.finished_at = now();
         self.state.pid = 0;
-        self.state.status = Status::Exited;
+        // Nobody is to see the end between two lives and take it for the last.
+        self.state.status = if self.goes_on(code) { Status::Restarting } else { Status::Exited };
         self.state.endpoint = None;
         run.end(self);
         self.save();
