@@ -11,19 +11,32 @@
 //! 4. [`Cgroup::attach`] puts the child in where it was not born: before the child makes its cgroup namespace.
 //! 5. [`Cgroup::apply`] sets the limits: any time after `attach`; what the child uses up to then is not refused to it.
 
+mod controllers;
+mod devices;
 mod freezer;
 mod host;
+mod oom;
 mod path;
 mod place;
+mod resources;
+mod setting;
+mod stats;
+mod write;
 
 use crate::bail;
 use crate::error::{Context, Error, Result};
+use crate::runtime::spec::resources::Resources;
 use crate::sys::Errno;
 use crate::sys::process::{self, pid_t};
+use devices::Rules;
 use host::Host;
+pub use oom::OomWatch;
 use place::Place;
 use serde::{Deserialize, Serialize};
+use setting::{Setting, Version};
+pub use stats::Stats;
 use std::os::fd::BorrowedFd;
+use write::Writer;
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 
@@ -34,6 +47,8 @@ pub struct Cgroup {
     places: Vec<Place>,
     /// Missing permission is no error: a user without delegated cgroups who did not ask for a certain place.
     lenient: bool,
+    /// We are not the host's root: which devices there are is not ours to say.
+    rootless: bool,
 }
 
 impl Cgroup {
@@ -47,7 +62,7 @@ impl Cgroup {
         let relative = !cgroups_path.is_some_and(|path| path.starts_with('/'));
         let own = if relative { host::read(c"/proc/self/cgroup")? } else { String::new() };
         let places = path::places(&host, cgroups_path, id, &own)?;
-        Ok(Cgroup { places, lenient: rootless && cgroups_path.is_none() })
+        Ok(Cgroup { places, lenient: rootless && cgroups_path.is_none(), rootless })
     }
 
     /// Makes the directories. One that is there already must hold no process and not be frozen. After an error nothing
@@ -86,6 +101,74 @@ impl Cgroup {
         (self.lenient && denied) || (bookkeeping && error.errno().is_some())
     }
 
+    /// Refuses resources that this host cannot give, before anything is done. No side effect.
+    pub fn check(&self, resources: &Resources) -> Result<()> {
+        self.plan(resources)?;
+        let rules = Rules::parse(resources.devices.as_deref().unwrap_or_default())?;
+        write::find(&self.places, "devices").map_or(Ok(()), |place| rules.check(place))
+    }
+
+    /// Sets the limits, and which devices may be used.
+    pub fn apply(&self, resources: &Resources) -> Result<()> {
+        let settings = self.plan(resources)?;
+        let rules = Rules::parse(resources.devices.as_deref().unwrap_or_default())?;
+        Writer::new(&self.places, false, false).write_all(&settings)?;
+        self.apply_devices(&rules)
+    }
+
+    /// Makes the limits those of `new`, writing only what belongs to a member that `asked` has. After an error the
+    /// limits are as they were. `old`: what `new` was before.
+    pub fn update(&self, old: &Resources, asked: &Resources, new: &Resources) -> Result<()> {
+        let mut settings = self.plan(new)?;
+        settings.retain(|setting| setting.is_asked_for(asked));
+        let rules = Rules::parse(new.devices.as_deref().unwrap_or_default())?;
+        let check_usage = asked.memory.as_ref().is_some_and(|memory| memory.check_before_update == Some(true));
+        let mut writer = Writer::new(&self.places, true, check_usage);
+        let mut result = writer.write_all(&settings);
+        if result.is_ok() && asked.devices.is_some() {
+            result = self.apply_devices(&rules);
+            if result.is_err() {
+                // Version 1 may be half-way.
+                let _ = Rules::parse(old.devices.as_deref().unwrap_or_default())
+                    .and_then(|rules| self.apply_devices(&rules));
+            }
+        }
+        if result.is_err() {
+            writer.undo();
+        }
+        result
+    }
+
+    fn plan(&self, resources: &Resources) -> Result<Vec<Setting>> {
+        resources::plan(resources, |controller| match self.v1(controller) {
+            Some(_) => Version::V1,
+            None => Version::V2,
+        })
+    }
+
+    fn apply_devices(&self, rules: &Rules) -> Result<()> {
+        let Some(place) = write::find(&self.places, "devices") else {
+            if self.rootless || rules.allow_all() {
+                return Ok(());
+            }
+            bail!("linux.resources.devices: no cgroup hierarchy that can deny devices is mounted");
+        };
+        match rules.apply(place) {
+            Err(error) if devices::is_refused(&error) && (self.rootless || rules.allow_all()) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// What the container uses, as far as the kernel tells.
+    pub fn stats(&self) -> Result<Stats> {
+        stats::read(&self.places)
+    }
+
+    /// Being told of processes that the kernel ends for want of memory; None where memory is not counted.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        OomWatch::new(&self.places)
+    }
+
     /// The directory in the version 2 tree, for CLONE_INTO_CGROUP.
     pub fn directory(&self) -> Result<Option<BorrowedFd<'_>>> {
         let Some(place) = self.v2() else { return Ok(None) };
@@ -98,7 +181,11 @@ impl Cgroup {
         let mut index = 0;
         while let Some(place) = self.places.get(index) {
             if !(born && place.is_v2()) {
-                let joined = place.write("cgroup.procs", &pid.to_string());
+                let join = || place.write("cgroup.procs", &pid.to_string());
+                let joined = match join() {
+                    Err(Errno::EOPNOTSUPP) if place.is_v2() => controllers::make_threaded(place).and_then(|()| join()),
+                    joined => joined,
+                };
                 let joined = joined.with(|| format!("move process {pid} into cgroup {}", place.shown()));
                 match joined {
                     Err(error) if self.may_do_without(place, &error) => {
@@ -137,7 +224,7 @@ impl Cgroup {
         for place in &places {
             place.directory().with(|| format!("open cgroup {}", place.shown()))?;
         }
-        Ok(Cgroup { places, lenient: self.lenient })
+        Ok(Cgroup { places, lenient: self.lenient, rootless: self.rootless })
     }
 
     /// The cgroup that process `pid` is in, where it is below the container's: for `exec` into a container whose first
@@ -153,7 +240,7 @@ impl Cgroup {
                 _ => place.below(""),
             }
         });
-        Ok(Cgroup { places: places.collect(), lenient: self.lenient })
+        Ok(Cgroup { places: places.collect(), lenient: self.lenient, rootless: self.rootless })
     }
 
     /// For a mount of cgroups in a container: where each hierarchy is mounted on the host, the cgroup's path below, and
@@ -245,7 +332,12 @@ impl Cgroup {
 fn make(place: &Place) -> Result<usize> {
     let count = place.make()?;
     let ready = if count == 0 { place.check_reusable() } else { Ok(()) };
-    let ready = ready.and_then(|()| if place.controls("cpuset") { place.inherit_cpuset() } else { Ok(()) });
+    let ready = ready.and_then(|()| {
+        if place.is_v2() {
+            return controllers::enable(place);
+        }
+        if place.controls("cpuset") { place.inherit_cpuset() } else { Ok(()) }
+    });
     if ready.is_err() {
         place.unmake(0, count);
     }

@@ -69,15 +69,20 @@ macro_rules! verbs {
 verbs! {
     "create" create "Make a container that waits for start";
     "delete" delete "Remove what is left of a container";
+    "events" events "Print what a container uses, and when it runs out of memory";
     "exec" exec "Run another process in a container";
     "features" features "Print what this runtime can do";
     "kill" kill "Send a signal to a container's first process";
     "list" list "List containers";
+    "pause" pause "Stop every process of a container until resume";
     "plan" plan_verb "Print what create would do, step by step";
+    "ps" ps "List the processes of a container";
+    "resume" resume "Let a paused container go on";
     "run" run "Make a container and start it";
     "spec" spec_verb "Write a config.json to begin with";
     "start" start "Run the program of a container that was created";
     "state" state "Print the state of a container";
+    "update" update "Change the limits of a container";
 }
 
 /// The whole command line. Only the verb that is called gets its flags made.

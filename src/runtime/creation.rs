@@ -7,6 +7,7 @@ use super::host::{self, Birth, Child};
 use super::plan::{self, Facts, Plan};
 use super::record::State;
 use super::spec::Spec;
+use super::spec::resources::Resources;
 use super::store::{Container, START_SOCKET};
 use crate::bail;
 use crate::error::{Context, Error, Result};
@@ -75,6 +76,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
     let rootless = identity::effective_uid() != 0;
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
     let cgroup = Cgroup::locate(cgroups_path, &args.id, global.systemd_cgroup, rootless || global.rootless)?;
+    cgroup.check(&resources(&bundle.spec))?;
     let facts = Facts {
         bundle: &bundle.path,
         id: &args.id,
@@ -182,6 +184,8 @@ fn make<'a>(
     let prepared = spawned.and_then(|mut child| {
         if let Some(cgroup) = &mut cgroup {
             cgroup.attach(child.pid, child.in_cgroup)?;
+            // Before the hooks, which may change what is set here.
+            cgroup.apply(&resources(spec))?;
         }
         child.configure()?;
         Ok(child)
@@ -195,6 +199,10 @@ fn make<'a>(
         set_pid(container, child.pid)?;
     }
     Ok((child, terminal))
+}
+
+fn resources(spec: &Spec) -> Resources {
+    spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default()
 }
 
 /// From now on `delete` finds the process.

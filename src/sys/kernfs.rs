@@ -7,7 +7,7 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, UnlinkatFlags};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub fn mkdirat(directory: impl AsFd, path: &CStr, mode: Mode) -> Result<()> {
     nix::sys::stat::mkdirat(directory, path, mode)
@@ -53,4 +53,28 @@ pub fn poll_changes<const N: usize>(fds: [Option<BorrowedFd>; N], timeout: i32) 
         Err(Errno::EINTR) | Ok(()) => Ok(polls.map(|poll| poll.revents & libc::POLLPRI != 0)),
         Err(error) => Err(error),
     }
+}
+
+/// Waits until the process of `pidfd` ends, `counter` (an eventfd) is readable, or `file` has changed as
+/// [`poll_changes`] means it; whether the process has ended.
+pub fn poll_process(
+    pidfd: BorrowedFd,
+    counter: Option<BorrowedFd>,
+    file: Option<BorrowedFd>,
+    timeout: i32,
+) -> Result<bool> {
+    let wanted = [(Some(pidfd), libc::POLLIN), (counter, libc::POLLIN), (file, libc::POLLPRI)];
+    let mut polls =
+        wanted.map(|(fd, events)| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 });
+    // SAFETY: polls is an array of three pollfds.
+    match check(unsafe { libc::poll(polls.as_mut_ptr(), 3, timeout) }.into()) {
+        Err(Errno::EINTR) | Ok(()) => Ok(polls[0].revents != 0),
+        Err(error) => Err(error),
+    }
+}
+
+/// A counter that becomes readable when the kernel adds to it (eventfd(2)); non-blocking.
+pub fn eventfd() -> Result<OwnedFd> {
+    // SAFETY: no pointers.
+    super::fd::owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into())
 }

@@ -1,6 +1,7 @@
 //! The fence: the only unsafe code of the house. It knows no OCI word; it has one function per system call, named like
 //! it, typed, without policy, returning the kernel's errno.
 
+pub mod bpf;
 pub mod event;
 pub mod fd;
 pub mod file;

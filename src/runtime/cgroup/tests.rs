@@ -2,6 +2,7 @@
 //! where only version 2 is mounted.
 
 use super::*;
+use serde_json::json;
 use std::process::{Child, Command};
 
 /// A cgroup for one test, removed when the test ends however it ends.
@@ -163,4 +164,86 @@ fn every_process_gets_a_signal_and_the_freezer_is_as_before() {
     let status = child.0.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     assert!(!guard.0.is_frozen().unwrap());
+}
+
+fn resources(value: serde_json::Value) -> Resources {
+    serde_json::from_value(value).unwrap()
+}
+
+impl Guard {
+    fn file(&self, controller: &str, file: &str) -> String {
+        write::find(&self.0.places, controller).unwrap().read(file).unwrap().trim().to_owned()
+    }
+}
+
+#[test]
+fn limits_are_written_and_an_update_that_fails_takes_them_back() {
+    if !root() {
+        return;
+    }
+    let mut guard = Guard::new("limits");
+    guard.0.create().unwrap();
+    if guard.0.v1("memory").is_none() || guard.0.v1("pids").is_none() {
+        eprintln!("SKIPPED: no version 1 hierarchies of memory and pids");
+        return;
+    }
+    let old = resources(json!({
+        "memory": {"limit": 50_000_000, "swap": 80_000_000}, "pids": {"limit": 7}, "cpu": {"shares": 100}
+    }));
+    guard.0.apply(&old).unwrap();
+    assert_eq!(guard.file("pids", "pids.max"), "7");
+    assert_eq!(guard.file("memory", "memory.limit_in_bytes"), (50_000_000 / 4096 * 4096).to_string());
+    // Both go up: the kernel wants the sum first; both go down: the other way round.
+    for limit in [90_000_000, 40_000_000] {
+        let new = resources(json!({"memory": {"limit": limit, "swap": limit + 4096 * 10}}));
+        guard.0.update(&old, &new, &new).unwrap();
+        assert_eq!(guard.file("memory", "memory.limit_in_bytes"), (limit / 4096 * 4096).to_string());
+    }
+    let before = guard.file("memory", "memory.limit_in_bytes");
+    let bad = resources(json!({"memory": {"limit": 60_000_000, "swap": 60_000_000}, "cpu": {"shares": 1}}));
+    let error = guard.0.update(&old, &bad, &bad).unwrap_err().to_string();
+    assert_eq!(error, "linux.resources.cpu.shares: 1 is out of range: the kernel made it 2");
+    assert_eq!(guard.file("memory", "memory.limit_in_bytes"), before);
+    assert_eq!(guard.file("cpu", "cpu.shares"), "100");
+    // What was not asked for is not written.
+    std::fs::write(format!("{}/pids.max", guard.0.v1("pids").unwrap().shown()), "9").unwrap();
+    guard.0.update(&old, &resources(json!({"cpu": {"shares": 50}})), &old).unwrap();
+    assert_eq!(guard.file("pids", "pids.max"), "9");
+    assert_eq!(guard.file("cpu", "cpu.shares"), "100");
+}
+
+#[test]
+fn a_limit_that_this_host_cannot_set_says_why() {
+    if !root() {
+        return;
+    }
+    let mut guard = Guard::new("missing");
+    guard.0.create().unwrap();
+    let error = guard.0.apply(&resources(json!({"rdma": {"mlx": {"hcaHandles": 1}}}))).unwrap_err().to_string();
+    let here = guard.0.v2().unwrap();
+    let has = here.read("cgroup.controllers").unwrap();
+    if !has.contains("rdma") {
+        let has = if has.trim().is_empty() { "none" } else { has.trim() };
+        let why = format!("the cgroup controller \"rdma\" is not available in {} (there: {has})", here.shown());
+        assert_eq!(error, format!("linux.resources.rdma[\"mlx\"]: {why}"));
+    }
+    let error = guard.0.apply(&resources(json!({"unified": {"cgroup.nonsense": "1"}}))).unwrap_err().to_string();
+    let why = format!("{} has no file cgroup.nonsense: this kernel does not support it", here.shown());
+    assert_eq!(error, format!("linux.resources.unified[\"cgroup.nonsense\"]: {why}"));
+}
+
+#[test]
+fn version_2_controllers_are_handed_down() {
+    if !root() {
+        return;
+    }
+    let mut guard = Guard::new("down/deep");
+    guard.0.create().unwrap();
+    let here = guard.0.v2().unwrap();
+    let all = std::fs::read_to_string(format!("{}/cgroup.controllers", here.mount)).unwrap();
+    assert_eq!(here.read("cgroup.controllers").unwrap(), all);
+    guard.0.remove().unwrap();
+    for place in &guard.0.places {
+        place.unmake(1, 1);
+    }
 }

@@ -15,7 +15,49 @@ macro_rules! resources {
             $(#[$field_meta])*
             pub $field: Option<$kind>,
         )* }
+
+        impl LayOver for $name {
+            fn lay_over(&mut self, new: Self) {
+                $(match (&mut self.$field, new.$field) {
+                    (_, None) => {}
+                    (Some(old), Some(new)) => old.lay_over(new),
+                    (old, new) => *old = new,
+                })*
+            }
+        }
     )*};
+}
+
+/// `update`: what is new is laid over what there is. A list of rules about devices or of limits for devices goes behind
+/// the old one: the last word counts.
+pub trait LayOver {
+    fn lay_over(&mut self, new: Self);
+}
+
+macro_rules! replaced {
+    ($($kind:ty)*) => {$(
+        impl LayOver for $kind {
+            fn lay_over(&mut self, new: Self) {
+                *self = new;
+            }
+        }
+    )*};
+}
+
+replaced!(bool i64 u16 u32 u64 String);
+
+impl<T: PartialEq> LayOver for Vec<T> {
+    fn lay_over(&mut self, new: Self) {
+        // What is said again counts where it is said last.
+        self.retain(|old| !new.contains(old));
+        self.extend(new);
+    }
+}
+
+impl<T> LayOver for BTreeMap<String, T> {
+    fn lay_over(&mut self, new: Self) {
+        self.extend(new);
+    }
 }
 
 resources! {
@@ -128,5 +170,30 @@ resources! {
     pub struct Rdma {
         pub hca_handles: u32,
         pub hca_objects: u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_new_is_laid_over_what_there_is() {
+        let read = |value| serde_json::from_value::<Resources>(value).unwrap();
+        let mut resources = read(json!({
+            "memory": {"limit": 1, "swap": 2}, "pids": {"limit": 3}, "unified": {"a.b": "1", "a.c": "1"},
+            "devices": [{"allow": true, "type": "c", "major": 1}, {"allow": false, "type": "c", "major": 2}]
+        }));
+        resources.lay_over(read(json!({
+            "memory": {"limit": 5}, "cpu": {"shares": 7}, "unified": {"a.c": "2"},
+            "devices": [{"allow": true, "type": "c", "major": 1}]
+        })));
+        let expected = read(json!({
+            "memory": {"limit": 5, "swap": 2}, "pids": {"limit": 3}, "cpu": {"shares": 7},
+            "unified": {"a.b": "1", "a.c": "2"},
+            "devices": [{"allow": false, "type": "c", "major": 2}, {"allow": true, "type": "c", "major": 1}]
+        }));
+        assert_eq!(resources, expected);
     }
 }
