@@ -6,6 +6,8 @@ mod kit;
 
 mod runtime {
     mod cgroup;
+    mod cgroup_limits;
+    mod cgroup_verbs;
     mod create;
     mod delete;
     mod devices;

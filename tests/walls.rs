@@ -5,7 +5,7 @@ use std::path::Path;
 /// Who may use path-based `std::fs` calls: code that touches host paths alone (the bundle's edge, the state directory,
 /// the cgroup and image stores). Everything else takes fds and `sys::root::Root`: a path inside a rootfs that is resolved
 /// by string leads where the container wants (CVE-2021-29136, CVE-2021-30465, CVE-2025-52881).
-const HOST_PATHS: [&str; 24] = [
+const HOST_PATHS: [&str; 25] = [
     "src/fuzz",             // the trees that it makes
     "src/runtime/bundle",   // opens the bundle, once
     "src/runtime/creation", // --pid-file
@@ -13,6 +13,7 @@ const HOST_PATHS: [&str; 24] = [
     "src/runtime/host",     // newuidmap of the PATH
     "src/runtime/labels",   // what the kernel has
     "src/runtime/store",    // the state directory
+    "src/runtime/update",   // --resources
     "src/image/build.rs",   // the Dockerfile
     "src/image/build/cachemount",
     "src/image/build/context", // the context's directory, opened once

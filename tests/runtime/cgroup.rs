@@ -89,7 +89,6 @@ fn a_path_never_leaves_the_hierarchy() {
     cgroup::destroy(&id);
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn a_limit_of_processes() {
     needs!(host::controller("pids"), "no pids controller");
@@ -97,7 +96,6 @@ fn a_limit_of_processes() {
     bundle.run().fails().stderr_has("fork");
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn a_limit_of_memory_is_written() {
     needs!(host::controller("memory"), "no memory controller");

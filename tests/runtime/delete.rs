@@ -40,7 +40,6 @@ fn a_running_container_by_force() {
     }
 }
 
-#[ignore = "bolo has no pause yet"]
 #[test]
 fn a_paused_container_by_force() {
     let container = Bundle::idle().start();

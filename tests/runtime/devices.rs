@@ -116,7 +116,6 @@ fn kmsg(rules: Value) -> Output {
     bundle.set("/linux/resources/devices", rules).capabilities(&["CAP_SYSLOG", "CAP_SYS_ADMIN"]).run()
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn the_cgroup_decides_what_may_be_opened() {
     needs!(host::controller("devices") || peer::v2(), "no devices cgroup");

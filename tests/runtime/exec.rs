@@ -271,7 +271,6 @@ fn of_a_file_without_capabilities_gets_none() {
     assert_eq!(all & !(1 << 5 | 1 << 10 | 1 << 29), 0, "{output}");
 }
 
-#[ignore = "bolo has no pause yet"]
 #[test]
 fn into_a_paused_container() {
     let container = Bundle::idle().start();

@@ -89,7 +89,6 @@ fn a_v1_cgroup_keeps_its_owner() {
     assert_eq!(directory.join("cgroup.procs").metadata().unwrap().uid(), 0);
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn device_rules_apply_in_their_order() {
     needs!(host::controller("devices") || peer::v2(), "no devices cgroup");
@@ -109,7 +108,7 @@ fn a_limit_below_the_use_is_refused() {
     if !peer::v2() {
         not_on!("runc crun", "leave it to the kernel on cgroup v1");
     }
-    let container = Bundle::sh("x=$(head -c 8000000 /dev/zero | tr '\\0' a); echo ready; sleep 1000").start();
+    let container = Bundle::sh("x=$(head -c 8000000 /dev/zero | tr '\\0' a); echo ready; sleep 1000; true").start();
     container.wait_stdout("ready");
     let resources = json!({"memory": {"limit": 1_048_576, "checkBeforeUpdate": true}}).to_string();
     let update = container.call(["update", "--resources", "-", container.id()]).stdin_text(&resources).run();
@@ -117,7 +116,6 @@ fn a_limit_below_the_use_is_refused() {
     assert_eq!(container.status(), "running");
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn a_page_size_that_does_not_exist_is_an_error() {
     for size in ["3MB", "bread", ""] {
@@ -129,7 +127,6 @@ fn a_page_size_that_does_not_exist_is_an_error() {
     }
 }
 
-#[ignore = "bolo does not set limits of cgroups yet"]
 #[test]
 fn a_pids_limit_of_zero_is_a_limit() {
     not_on!("runc crun", "write 1, or take it for none");

@@ -15,7 +15,6 @@ fn every_operation_reaches_the_container() {
     container.leaves_nothing();
 }
 
-#[ignore = "bolo has no pause yet"]
 #[test]
 fn paused_is_a_status_of_its_own() {
     needs!(host::controller("freezer") || peer::v2(), "no freezer cgroup");
