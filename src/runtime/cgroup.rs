@@ -116,6 +116,22 @@ impl Cgroup {
         self.apply_devices(&rules)
     }
 
+    /// Makes the version 2 cgroup `uid`'s: the directory, and the files in it that whoever manages a cgroup writes.
+    pub fn give_to(&self, uid: u32) -> Result<()> {
+        let Some(place) = self.v2() else { return Ok(()) };
+        let listed = host::read(c"/sys/kernel/cgroup/delegate");
+        // KERNEL(4.15): the list; these are what it began with.
+        let listed = listed.unwrap_or_else(|_| "cgroup.procs\ncgroup.subtree_control\ncgroup.threads".to_owned());
+        for file in listed.lines().chain(["."]) {
+            match place.give_to(file, uid) {
+                // Of a controller that is not there.
+                Ok(()) | Err(Errno::ENOENT) => {}
+                given => given.with(|| format!("give {}/{file} to user {uid}", place.shown()))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the limits those of `new`, writing only what belongs to a member that `asked` has. After an error the
     /// limits are as they were. `old`: what `new` was before.
     pub fn update(&self, old: &Resources, asked: &Resources, new: &Resources) -> Result<()> {

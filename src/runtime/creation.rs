@@ -186,6 +186,9 @@ fn make<'a>(
             cgroup.attach(child.pid, child.in_cgroup)?;
             // Before the hooks, which may change what is set here.
             cgroup.apply(&resources(spec))?;
+            if let Some(uid) = plan.launch.cgroup_owner {
+                cgroup.give_to(uid)?;
+            }
         }
         child.configure()?;
         Ok(child)

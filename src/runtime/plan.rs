@@ -67,6 +67,8 @@ pub struct Launch {
     pub container_pid: bool,
     /// Text for uid_map and gid_map, if the user namespace is new.
     pub maps: Option<(String, String)>,
+    /// Whom the version 2 cgroup belongs to, as the host numbers users: the container manages what is below it.
+    pub cgroup_owner: Option<u32>,
     pub limits: Vec<Limit>,
     pub oom_score_adj: Option<i32>,
 }
@@ -128,6 +130,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
 
     rootfs::enter(steps, spec, linux, &namespaces, facts)?;
     mounts::plan(steps, spec, &namespaces, facts)?;
+    cgroup_mount::plan_owner(steps, spec, linux, process, &namespaces);
     devices::plan(steps, spec, linux, &namespaces, facts)?;
     hooks::create(steps, spec)?; // the specification: after the mounts, before pivot_root
     console::plan(steps, process); // in the container's devpts, with the container's owners

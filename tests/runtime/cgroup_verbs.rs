@@ -134,7 +134,9 @@ fn update_changes_devices() {
 #[test]
 fn stats_have_the_shape_that_engines_read() {
     not_on!("crun", "has no events");
-    let container = Bundle::idle().set("/linux/resources/pids/limit", 20).start();
+    let bundle = Bundle::idle();
+    let limited = host::controller("pids");
+    let container = if limited { bundle.set("/linux/resources/pids/limit", 20) } else { bundle }.start();
     let event = container.call(["events", "--stats", container.id()]).run().json();
     assert_eq!(event["type"], "stats");
     assert_eq!(event["id"], container.id());
@@ -142,14 +144,16 @@ fn stats_have_the_shape_that_engines_read() {
     for key in ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt", "network_interfaces"] {
         assert!(data.get(key).is_some(), "{key}: {event}");
     }
-    let pids = container.call(["ps", "--format", "json", container.id()]).run().json();
-    assert_eq!(data["pids"]["current"], pids.as_array().unwrap().len());
-    for entry in ["usage", "swap", "kernel", "kernelTCP"] {
-        assert!(data["memory"][entry]["limit"].is_u64(), "{entry}: {event}");
-    }
     assert!(data["cpu"]["usage"]["total"].as_u64().is_some_and(|total| total > 0), "{event}");
-    if host::controller("pids") {
+    if limited {
+        let pids = container.call(["ps", "--format", "json", container.id()]).run().json();
+        assert_eq!(data["pids"]["current"], pids.as_array().unwrap().len());
         assert_eq!(data["pids"]["limit"], 20);
+    }
+    if host::controller("memory") {
+        for entry in ["usage", "swap", "kernel", "kernelTCP"] {
+            assert!(data["memory"][entry]["limit"].is_u64(), "{entry}: {event}");
+        }
     }
 }
 

@@ -79,6 +79,10 @@ impl Place {
         fd::openat(self.directory()?, &name(file)?, flags | OFlag::O_NOFOLLOW)
     }
 
+    pub(super) fn give_to(&self, file: &str, uid: u32) -> sys::Result<()> {
+        sys::tree::fchownat(self.directory()?, &name(file)?, uid, u32::MAX)
+    }
+
     /// Makes the directory, and those above where missing. Returns how many of the path's last components are new:
     /// 0 where the directory was there.
     pub(super) fn make(&self) -> Result<usize> {

@@ -6,8 +6,9 @@ use super::options::Options;
 use super::step::{Op, Origin};
 use super::{Facts, Steps, cstring};
 use crate::error::Result;
+use crate::runtime::spec::{self, Linux, Process, Spec};
 use crate::sys::mount::{self as sys, Attributes};
-use crate::sys::process::CLONE_NEWCGROUP;
+use crate::sys::process::{CLONE_NEWCGROUP, CLONE_NEWUSER};
 
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
 
@@ -99,6 +100,24 @@ fn unified_mount(
         }
     };
     Ok(mount)
+}
+
+/// config-linux.md, "Cgroup ownership": with namespaces of its own for users and cgroups, and a version 2 cgroup that it
+/// may write to, the cgroup is the container's.
+pub(super) fn plan_owner(steps: &mut Steps, spec: &Spec, linux: &Linux, process: &Process, namespaces: &Namespaces) {
+    let is_writable = |mount: &spec::Mount| {
+        let options = Options::parse(mount.options.as_deref().unwrap_or_default());
+        mount.kind.starts_with("cgroup")
+            && options.bind.is_none()
+            && options.attributes.set & sys::MOUNT_ATTR_RDONLY == 0
+    };
+    if namespaces.is_new(CLONE_NEWCGROUP) && namespaces.is_new(CLONE_NEWUSER) && spec.mounts.iter().any(is_writable) {
+        let uid = process.user.uid;
+        steps.plan.launch.cgroup_owner = linux.uid_mappings.iter().flatten().find_map(|map| {
+            let offset = uid.checked_sub(map.container_id).filter(|offset| *offset < map.size)?;
+            map.host_id.checked_add(offset)
+        });
+    }
 }
 
 fn mount(origin: Origin, target: &str, options: &Options) -> Result<Mount> {
