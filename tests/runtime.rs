@@ -26,6 +26,7 @@ mod runtime {
     mod process;
     mod rootfs;
     mod run;
+    mod seal;
     mod spec;
     mod spec_cgroups;
     mod spec_features;

@@ -154,3 +154,26 @@ fn kill_all_when_the_first_process_is_gone() {
     container.call(["kill", "--all", container.id(), "KILL"]).run().ok();
     wait("all processes end", || !pids.iter().any(|pid| host::alive(*pid)));
 }
+
+#[test]
+fn a_stranger_who_has_the_pid_by_now_is_left_alone() {
+    let container = Bundle::idle().start();
+    let pid = container.pid();
+    container.kill("KILL").ok();
+    container.wait_stopped();
+    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let path = super::list::find_state_file(&container.scene().root().join(container.id()));
+    let state = std::fs::read_to_string(&path).unwrap();
+    let state = state.replace(&pid.to_string(), &stranger.id().to_string());
+    std::fs::write(&path, state).unwrap();
+    let status = container.status();
+    let kill = container.kill("KILL");
+    container.call(["delete", "--force", container.id()]).run().ok();
+    let lives = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert_eq!(status, "stopped");
+    kill.code_is(1).stderr_has("container not running");
+    assert!(lives);
+    container.leaves_nothing();
+}
