@@ -3,6 +3,7 @@
 use super::Global;
 use super::bundle::Bundle;
 use super::cgroup::Cgroup;
+use super::foreground;
 use super::host::{self, Birth, Child};
 use super::plan::{self, Facts, Plan};
 use super::record::State;
@@ -77,6 +78,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
     let cgroup = Cgroup::locate(cgroups_path, &args.id, global.systemd_cgroup, rootless || global.rootless)?;
     cgroup.check(&resources(&bundle.spec))?;
+    let shown = starter == Starter::Foreground && bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
     let facts = Facts {
         bundle: &bundle.path,
         id: &args.id,
@@ -84,6 +86,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
         preserved,
+        terminal_size: if shown { foreground::terminal_size() } else { None },
         cgroup: Some(&cgroup),
     };
     let plan = plan::container(&bundle.spec, &facts)?;
@@ -120,9 +123,7 @@ pub fn create<'a>(
     draft: &'a mut Draft,
     plan: &'a Plan,
 ) -> Result<Created<'a>> {
-    for warning in &plan.warnings {
-        global.log.warn(warning);
-    }
+    plan.log(&global.log);
     // The parent's current directory is the root filesystem while it clones.
     let pid_file = args.pid_file.as_deref().map(absolute).transpose()?;
     let console = args.console_socket.as_deref().map(connect_console).transpose()?;

@@ -98,9 +98,7 @@ fn exec(global: &Global, args: &Args) -> Result<u8> {
         }
     }
     let plan = plan_for(&container, &spec, &process, args)?;
-    for warning in &plan.warnings {
-        global.log.warn(warning);
-    }
+    plan.log(&global.log);
     let signals = if args.detach { None } else { Some(Signals::take(false)?) };
     let (mut child, terminal) = start(global, args, &mut container, first, &spec, &process, &plan)?;
     child.keep();
@@ -194,6 +192,7 @@ fn plan_for(container: &Container, spec: &Spec, process: &Process, args: &Args) 
         id: &args.id,
         no_new_keyring: container.state.no_new_keyring,
         preserved: args.preserve_fds,
+        terminal_size: if process.terminal && !args.detach { foreground::terminal_size() } else { None },
         ..Facts::default()
     };
     let joined = Namespaces::parse(linux)?.all();

@@ -20,6 +20,11 @@ impl Signals {
     }
 }
 
+/// Rows and columns of our own terminal. The container's has them before its program can ask.
+pub fn terminal_size() -> Option<(u16, u16)> {
+    tty::size(std::io::stdin()).or_else(|_| tty::size(std::io::stdout())).ok()
+}
+
 /// Until the process ends: its exit code, 128 + the signal where one ended it.
 pub fn attend(signals: Signals, pid: pid_t, pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<u8> {
     let mut terminal = terminal.map(Terminal::new).transpose()?;
@@ -92,7 +97,7 @@ impl Terminal {
     /// Ours is the size of the container's.
     fn take_size(&self) {
         // Without a terminal of our own there is no size to take.
-        if let Ok((rows, columns)) = tty::size(std::io::stdin()).or_else(|_| tty::size(std::io::stdout())) {
+        if let Some((rows, columns)) = terminal_size() {
             let _ = tty::set_size(&self.master, rows, columns);
         }
     }

@@ -23,6 +23,7 @@ mod sysctl;
 use crate::bail;
 use crate::error::Result;
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::log::Log;
 use crate::runtime::spec::{Linux, Process, Spec};
 use crate::sys::process::{CLONE_NEWPID, CLONE_NEWUSER};
 use namespaces::Namespaces;
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub no_new_keyring: bool,
     /// Descriptors from 3 on that the program inherits (`--preserve-fds`, LISTEN_FDS).
     pub preserved: u32,
+    /// Rows and columns of the terminal that shows the container's: before consoleSize.
+    pub terminal_size: Option<(u16, u16)>,
     pub cgroup: Option<&'a Cgroup>,
 }
 
@@ -52,6 +55,16 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What config.json asks for in vain; allowed by the specification, worth a word.
     pub warnings: Vec<String>,
+    /// The same where config.json, as engines and `spec` write it, asks for it every day.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Says what is worth a word.
+    pub fn log(&self, log: &Log) {
+        self.warnings.iter().for_each(|warning| log.warn(warning));
+        self.notes.iter().for_each(|note| log.debug(note));
+    }
 }
 
 /// What the parent does around the clone.
@@ -107,6 +120,10 @@ impl Steps {
     fn warn(&mut self, warning: String) {
         self.plan.warnings.push(warning);
     }
+
+    fn note(&mut self, note: String) {
+        self.plan.notes.push(note);
+    }
 }
 
 /// THE SCREEN: the life of a container's first process, from its birth to the program.
@@ -133,7 +150,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     cgroup_mount::plan_owner(steps, spec, linux, process, &namespaces);
     devices::plan(steps, spec, linux, &namespaces, facts)?;
     hooks::create(steps, spec)?; // the specification: after the mounts, before pivot_root
-    console::plan(steps, process); // in the container's devpts, with the container's owners
+    console::plan(steps, process, facts); // in the container's devpts, with the container's owners
     rootfs::reopen_null(steps, &namespaces);
     process::make_cwd(steps, process)?;
     sysctl::plan(steps, linux, &namespaces)?; // before /proc/sys turns read-only
@@ -167,7 +184,7 @@ pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &
         steps.always(Op::BecomeRoot);
     }
     process::session(steps, facts)?;
-    console::plan_exec(steps, process);
+    console::plan_exec(steps, process, facts);
     scheduling::plan(steps, process, linux)?;
     process::place(steps, process)?;
     process::before_ready(steps, process);

@@ -314,9 +314,8 @@ fn sees_no_descriptor_of_the_runtime() {
 fn preserves_descriptors() {
     let container = Bundle::idle().start();
     let file = container.host_file("loaf", "rye");
-    let call = container
-        .call_exec(&["--preserve-fds", "1"], &["/bin/sh", "-c", "cat <&3; ls /proc/$$/fd | tr '\\n' ' '; true"]);
-    call.prelude(&format!("exec 3<{0} 4<{0}", file.display())).run().stdout_is("rye0 1 2 3 ");
+    let call = container.call_exec(&["--preserve-fds", "1"], &["/bin/sh", "-c", "cat <&3; ls /proc/$$/fd; true"]);
+    call.prelude(&format!("exec 3<{0} 4<{0}", file.display())).run().stdout_is("rye0\n1\n2\n3");
 }
 
 #[test]

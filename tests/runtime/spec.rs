@@ -112,3 +112,13 @@ fn what_it_writes_runs() {
     assert_eq!(lines[1], "0");
     assert!(lines[2].contains("Read-only file system"), "{output}");
 }
+
+/// As runc writes it, and engines do: asks for ambient capabilities that are not inheritable.
+#[test]
+fn the_usual_configuration_runs_without_a_word() {
+    let names = ["CAP_AUDIT_WRITE", "CAP_KILL"];
+    let bundle = Bundle::sh("echo baked");
+    let bundle =
+        ["bounding", "permitted", "effective", "ambient"].iter().fold(bundle, |b, set| b.capability_set(set, &names));
+    bundle.run().ok().stdout_is("baked").stderr_is_empty();
+}

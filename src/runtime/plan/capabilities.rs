@@ -45,7 +45,7 @@ pub(super) fn parse(steps: &mut Steps, process: &Process) -> Result<Sets> {
     let raisable = permitted & inheritable;
     if ambient & !raisable != 0 {
         let lost = names(ambient & !raisable);
-        steps.warn(format!(
+        steps.note(format!(
             "process.capabilities.ambient: {lost} cannot be, for it is not permitted and inheritable too"
         ));
     }

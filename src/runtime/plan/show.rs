@@ -15,6 +15,9 @@ impl fmt::Display for Plan {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
         let launch = &self.launch;
         if let Some(pid) = &launch.pid {
             let origin = format!("linux.namespaces[{}]", pid.index);
