@@ -8,6 +8,7 @@ mod create;
 mod diff;
 mod each;
 mod exec;
+mod help;
 mod history;
 mod images;
 mod import;
@@ -101,7 +102,11 @@ struct Entry {
 }
 
 const fn entry<V: Verb>() -> Entry {
-    Entry { name: V::NAME, about: V::ABOUT, aliases: V::ALIASES, arguments: V::augment_args, run: run::<V> }
+    Entry { name: V::NAME, about: V::ABOUT, aliases: V::ALIASES, arguments: arguments::<V>, run: run::<V> }
+}
+
+fn arguments<V: Verb>(command: Command) -> Command {
+    help::of_verb(V::augment_args(command))
 }
 
 fn run<V: Verb>(matches: &ArgMatches, forno: &Forno) -> Result<u8> {
@@ -187,14 +192,13 @@ pub fn command() -> Command {
     let command = Forno::augment_args(Command::new("forno"))
         .about("Builds, keeps and runs OCI images")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommand_value_name("VERB")
-        .subcommand_help_heading("Verbs")
         .subcommand_required(true)
-        .arg_required_else_help(true)
-        .disable_help_subcommand(true);
-    let verb =
-        |entry: &Entry| Command::new(entry.name).about(entry.about).aliases(entry.aliases).defer(entry.arguments);
-    command.subcommands(VERBS.iter().map(verb))
+        .arg_required_else_help(true);
+    let verb = |entry: &Entry| {
+        let verb = Command::new(entry.name).about(entry.about).aliases(entry.aliases);
+        verb.hide(help::is_hidden(entry.name)).defer(entry.arguments)
+    };
+    help::of_all(command.subcommands(VERBS.iter().map(verb)))
 }
 
 fn dispatch(matches: &ArgMatches) -> Result<u8> {
@@ -214,7 +218,7 @@ fn find(name: &str) -> Option<&'static Entry> {
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }

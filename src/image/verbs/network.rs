@@ -27,6 +27,7 @@ enum Action {
     /// Make a network
     Create {
         /// Its name
+        #[arg(value_name = "NETWORK")]
         name: String,
         /// Only bridge is there
         #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
@@ -59,7 +60,7 @@ enum Action {
     /// Show all that is known of networks
     Inspect {
         /// Names
-        #[arg(required = true)]
+        #[arg(value_name = "NETWORK", required = true)]
         names: Vec<String>,
         /// A Go template
         #[arg(short, long, value_name = "TEMPLATE")]
@@ -69,7 +70,7 @@ enum Action {
     #[command(alias = "remove")]
     Rm {
         /// Names
-        #[arg(required = true)]
+        #[arg(value_name = "NETWORK", required = true)]
         names: Vec<String>,
     },
     /// Remove all networks that no container is in

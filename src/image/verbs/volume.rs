@@ -24,6 +24,7 @@ enum Action {
     /// Make a volume
     Create {
         /// Its name; without one, 64 digits
+        #[arg(value_name = "VOLUME")]
         name: Option<String>,
         /// Label it
         #[arg(long, value_name = "KEY[=VALUE]")]
@@ -50,7 +51,7 @@ enum Action {
     /// Show all that is known of volumes
     Inspect {
         /// Names
-        #[arg(required = true)]
+        #[arg(value_name = "VOLUME", required = true)]
         names: Vec<String>,
         /// A Go template
         #[arg(short, long, value_name = "TEMPLATE")]
@@ -60,7 +61,7 @@ enum Action {
     #[command(alias = "remove")]
     Rm {
         /// Names
-        #[arg(required = true)]
+        #[arg(value_name = "VOLUME", required = true)]
         names: Vec<String>,
         /// What is not there is no error
         #[arg(short, long)]
