@@ -11,7 +11,7 @@ fn help_and_version_go_to_standard_output() {
         kitchen.forno([verb, "--help"]).ok().stdout_has(&format!("Usage:  forno {verb}"));
     }
     // As docker does, where nothing is asked for.
-    kitchen.forno([""; 0]).ok().stdout_is(&help);
+    Output::of(&mut Command::new(program()), None).ok().stdout_is(&help);
     kitchen.forno(["help", "rmi"]).ok().stdout_has("Usage:  forno rmi");
 }
 
@@ -23,6 +23,7 @@ fn a_wrong_command_line_is_125() {
         (vec!["images", "--colour"], "unexpected argument '--colour'"),
         (vec!["tag", "a"], "required arguments"),
         (vec!["tag", "a", "A"], "must be lower case"),
+        (vec![], "subcommand"),
     ] {
         let output = kitchen.forno(&args).code_is(125);
         assert!(output.stderr.starts_with("forno: ") && output.stderr.contains(word), "{output:#?}");

@@ -59,6 +59,7 @@ fn of_one(mut command: Command, path: &str) -> Command {
     for name in &names {
         command = command.mut_subcommand(name, |below| of_one(below, &format!("{path} {name}")));
     }
+    command = by_name(command);
     let mut usage = path.to_owned();
     let mut text = String::from("Usage:  {usage}\n\n{about}\n");
     if !names.is_empty() {
@@ -77,6 +78,16 @@ fn of_one(mut command: Command, path: &str) -> Command {
         let _ = write!(text, "\nRun '{path} COMMAND --help' for more information on a command.\n");
     }
     command.override_usage(usage).help_template(text)
+}
+
+/// Sorts options by their long names.
+fn by_name(command: Command) -> Command {
+    let mut names: Vec<String> = command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect();
+    names.sort();
+    command.mut_args(|argument| {
+        let place = argument.get_long().and_then(|name| names.iter().position(|known| known == name));
+        argument.display_order(place.unwrap_or(0))
+    })
 }
 
 fn is_flag(argument: &Arg) -> bool {
