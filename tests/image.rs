@@ -11,5 +11,6 @@ mod image {
     mod inspect;
     pub mod kit;
     mod names;
+    mod semantics;
     mod tools;
 }

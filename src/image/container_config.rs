@@ -145,12 +145,12 @@ impl Container {
         if !env.iter().any(|entry| entry.starts_with("HOME=")) {
             env.push(format!("HOME={}", self.user.home.as_deref().unwrap_or("/")));
         }
-        let Identity { uid, gid, additional_gids, .. } = &self.user;
+        let Identity { uid, gid, .. } = &self.user;
         let mut config = json!({
             "ociVersion": OCI_VERSION,
             "process": {
                 "terminal": self.terminal,
-                "user": {"uid": uid, "gid": gid, "umask": UMASK, "additionalGids": additional_gids},
+                "user": {"uid": uid, "gid": gid, "umask": UMASK, "additionalGids": self.user.groups()},
                 "args": self.args,
                 "env": env,
                 "cwd": self.cwd,

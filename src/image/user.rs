@@ -24,6 +24,15 @@ pub struct Identity {
     pub home: Option<String>,
 }
 
+impl Identity {
+    /// All groups of the process. The first one is among the additional ones, so that a file's mode cannot be
+    /// got around by dropping it (CVE-2022-36109).
+    pub fn groups(&self) -> Vec<u32> {
+        let others = self.additional_gids.iter().copied().filter(|gid| *gid != self.gid);
+        std::iter::once(self.gid).chain(others).collect()
+    }
+}
+
 /// Who `user` is in the file system at `root`; nobody in particular, "", is root.
 pub fn resolve(root: &Root, user: &str) -> Result<Identity> {
     find(root, user).with(|| format!("user {user:?}"))

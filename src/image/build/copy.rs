@@ -31,11 +31,13 @@ pub struct Copier<'a> {
     pub now: Option<Time>,
     /// Files with several names, and where the first one went.
     links: HashMap<(u64, u64), PathBuf>,
+    /// Directories that are filled by several sources, and the times that they get when all is there.
+    open: Vec<(OwnedFd, Time, Time)>,
 }
 
 impl<'a> Copier<'a> {
     pub fn new(root: &'a Root, owner: Option<(u32, u32)>, chmod: Option<&'a Chmod>) -> Copier<'a> {
-        Copier { root, owner, chmod, overwrite: false, now: None, links: HashMap::new() }
+        Copier { root, owner, chmod, overwrite: false, now: None, links: HashMap::new(), open: Vec::new() }
     }
 
     pub fn parents(&self) -> Made {
@@ -63,6 +65,40 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
+    /// Where `--parents` puts a source: its own directories, as they are, below the destination, which is one too.
+    pub fn with_parents(&mut self, tree: &Tree, source: &Path, pivot: &str, destination: &str) -> Result<String> {
+        let below = source.strip_prefix(pivot).unwrap_or(source);
+        let is_dir = place::is_dir(&tree.root, source);
+        let mut to = PathBuf::from(destination);
+        drop(make_dirs(self.root, &to, self.parents())?);
+        let mut from = PathBuf::from(pivot);
+        for part in below.parent().unwrap_or(Path::new("")).components() {
+            from.push(part);
+            to.push(part);
+            if place::is_dir(self.root, &to) {
+                continue;
+            }
+            let fd = tree.root.resolve(&from).with(|| format!("open /{}", from.display()))?;
+            let stat = tree::stat(&fd).context("stat")?;
+            let owner = self.owner.unwrap_or(if tree.anonymous { (0, 0) } else { (stat.uid, stat.gid) });
+            let made = Made { owner, mode: self.mode(stat.mode, true), time: None };
+            let new = make_dirs(self.root, &to, made)?;
+            self.open.push((new, stat.accessed, stat.modified));
+        }
+        if is_dir {
+            to.extend(below.file_name());
+        }
+        Ok(format!("{}/", to.display()))
+    }
+
+    /// When everything is there.
+    pub fn finish(self) -> Result<()> {
+        for (directory, accessed, modified) in &self.open {
+            tree::futimens(directory, *accessed, *modified).context("set time")?;
+        }
+        Ok(())
+    }
+
     /// The content of a heredoc.
     pub fn inline(&mut self, name: &str, content: &str, destination: &str) -> Result<()> {
         let target = self.file_target(destination, OsStr::new(name))?;
@@ -81,8 +117,7 @@ impl<'a> Copier<'a> {
     /// Where a file goes: below the destination where that is a directory.
     pub fn file_target(&self, destination: &str, name: &OsStr) -> Result<PathBuf> {
         let path = Path::new(destination);
-        let is_dir = destination.ends_with('/')
-            || self.root.resolve(path).is_ok_and(|fd| tree::stat(fd).is_ok_and(|stat| stat.is_dir()));
+        let is_dir = destination.ends_with('/') || place::is_dir(self.root, path);
         Ok(if is_dir { path.join(name) } else { path.to_owned() })
     }
 

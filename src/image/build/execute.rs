@@ -20,7 +20,7 @@ use crate::image::store::{Image, Lease, Store};
 use crate::image::time;
 use crate::sys::tree::Time;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a stage has become.
@@ -309,7 +309,7 @@ impl<'a> Executor<'a> {
             self.interrupt.check()?;
             self.copy_source(copy, source, &mut copier, &exclude, shown)?;
         }
-        drop(copier);
+        copier.finish()?;
         drop(root);
         work.finish(self.plan.epoch)
     }
@@ -329,11 +329,13 @@ impl<'a> Executor<'a> {
                 let tree = self.tree(place)?;
                 let pattern = Pattern { text: path, deep: copy.parents };
                 let found = tree.get().select(pattern).with(|| format!("/{path}"))?;
-                if found.len() > 1 && !to.ends_with('/') && !copy.parents && !is_dir(copier, to) {
+                if found.len() > 1 && !to.ends_with('/') && !copy.parents && !place::is_dir(copier.root, Path::new(to))
+                {
                     bail!("/{path}: several files match; the destination {to} must be a directory and end with '/'");
                 }
                 for path in found {
-                    let to = if copy.parents { with_parents(tree.get(), &path, pivot, to)? } else { to.to_owned() };
+                    let to =
+                        if copy.parents { copier.with_parents(tree.get(), &path, pivot, to)? } else { to.to_owned() };
                     if *unpack && super::unpack::is_archive(tree.get(), &path)? {
                         super::unpack::unpack(copier, tree.get(), &path, &to)
                             .with(|| format!("/{}", path.display()))?;
@@ -347,23 +349,6 @@ impl<'a> Executor<'a> {
             Source::Git(git) => remote::add_git(self, git, copier, to, exclude).with(|| git.remote.clone()),
         }
     }
-}
-
-fn is_dir(copier: &Copier, path: &str) -> bool {
-    copier.root.resolve(path).is_ok_and(|fd| crate::sys::tree::stat(&fd).is_ok_and(|stat| stat.is_dir()))
-}
-
-/// Where `--parents` puts it: the source's own directories below the destination, which is always one.
-fn with_parents(tree: &Tree, path: &Path, pivot: &str, to: &str) -> Result<String> {
-    let below = path.strip_prefix(pivot).unwrap_or(path);
-    let is_dir = tree.root.resolve(path).is_ok_and(|fd| crate::sys::tree::stat(&fd).is_ok_and(|stat| stat.is_dir()));
-    let kept: PathBuf = if is_dir { below.to_owned() } else { below.parent().unwrap_or(Path::new("")).to_owned() };
-    let kept = kept.to_string_lossy();
-    Ok(if kept.is_empty() {
-        format!("{}/", to.trim_end_matches('/'))
-    } else {
-        format!("{}/{kept}/", to.trim_end_matches('/'))
-    })
 }
 
 fn layers(image: &Image) -> Vec<Layer> {

@@ -114,6 +114,11 @@ fn make_dirs_at(root: &Root, mut path: PathBuf, made: Made) -> Result<OwnedFd> {
     Err(Errno::ELOOP.into())
 }
 
+/// Links are followed.
+pub fn is_dir(root: &Root, path: &Path) -> bool {
+    root.resolve(path).is_ok_and(|fd| tree::stat(&fd).is_ok_and(|stat| stat.is_dir()))
+}
+
 /// A directory that is not there yet.
 pub fn new_dir(directory: BorrowedFd, name: &CString, made: Made) -> Result<OwnedFd> {
     tree::mkdirat(directory, name, 0o700).context("make directory")?;

@@ -94,7 +94,7 @@ fn process(container: &Container, exec: &Exec, config: &Config, pid: i32) -> Res
     if !exec.user.is_empty() {
         let root = Root::open(Path::new(&format!("/proc/{pid}/root"))).context("open the container's root")?;
         let user = user::resolve(&root, &exec.user)?;
-        process["user"] = json!({"uid": user.uid, "gid": user.gid, "additionalGids": user.additional_gids});
+        process["user"] = json!({"uid": user.uid, "gid": user.gid, "additionalGids": user.groups()});
         spec::set_env(&mut env, &format!("HOME={}", user.home.as_deref().unwrap_or("/")));
     }
     for entry in &exec.env {
