@@ -5,7 +5,7 @@ use std::path::Path;
 /// Who may use path-based `std::fs` calls: code that touches host paths alone (the bundle's edge, the state directory,
 /// the cgroup and image stores). Everything else takes fds and `sys::root::Root`: a path inside a rootfs that is resolved
 /// by string leads where the container wants (CVE-2021-29136, CVE-2021-30465, CVE-2025-52881).
-const HOST_PATHS: [&str; 25] = [
+const HOST_PATHS: [&str; 28] = [
     "src/fuzz",             // the trees that it makes
     "src/runtime/bundle",   // opens the bundle, once
     "src/runtime/creation", // --pid-file
@@ -17,8 +17,11 @@ const HOST_PATHS: [&str; 25] = [
     "src/image/build.rs",   // the Dockerfile
     "src/image/build/cachemount",
     "src/image/build/context", // the context's directory, opened once
+    "src/image/build/git",     // a checkout, in a scratch directory
+    "src/image/build/http",    // a download, likewise
     "src/image/build/mounts",
-    "src/image/build/run", // the bundle of a step
+    "src/image/build/remote", // both
+    "src/image/build/run",    // the bundle of a step
     "src/image/build/trees",
     "src/image/container", // forno's own files about a container
     "src/image/container_config",

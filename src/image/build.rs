@@ -8,7 +8,9 @@ pub mod cachemount;
 pub mod context;
 pub mod copy;
 pub mod execute;
+pub mod git;
 pub mod hash;
+pub mod http;
 pub mod interrupt;
 pub mod mounts;
 pub mod owner;
@@ -130,6 +132,7 @@ impl Build<'_> {
             context: &self.input.context,
             named: &self.named,
             images,
+            remotes: remote::Remotes::default(),
             stages: Vec::new(),
         };
         let built = executor.run()?;

@@ -5,6 +5,7 @@
 mod configuration;
 mod copying;
 mod parsing;
+mod remote;
 mod stages;
 
 use crate::image::kit::*;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 /// What was built: its files as the layers' archives have them, and its configuration.
 pub struct Cake {

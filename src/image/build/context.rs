@@ -1,12 +1,15 @@
 //! What a build is given: a context, a Dockerfile, an ignore file.
 
 use super::copy::Copier;
+use super::git::Access;
+use super::http;
 use super::tree::Tree;
 use super::unpack;
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::image::dockerfile::BYTES_MAX;
 use crate::image::dockerignore::Ignore;
+use crate::image::plan::git::{Git, is_url};
 use crate::image::store::ScratchDir;
 use crate::sys::root::Root;
 use crate::sys::tree::{Kind, effective_ids, stat};
@@ -34,7 +37,7 @@ pub enum DockerfileAt {
     Path(PathBuf),
 }
 
-/// Opens a context: a directory, or `-` for an archive or a Dockerfile at standard input.
+/// Opens a context: a directory, a git repository, a URL, or `-` for an archive or a Dockerfile at standard input.
 pub fn open(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
     if context == "-" {
         if *at == DockerfileAt::Stdin {
@@ -42,8 +45,11 @@ pub fn open(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<In
         }
         return stdin(at, scratch);
     }
-    if context.contains("://") || context.starts_with("git@") {
-        bail!("context {context}: is not a directory");
+    if let Some(root) = remote(context, at, scratch).with(|| format!("context {context}"))? {
+        return match root {
+            Remote::Tree(root) => inside(root, at),
+            Remote::Dockerfile(root, bytes) => finish(root, &DockerfileAt::Context, Some(bytes)),
+        };
     }
     let path = Path::new(context);
     let root = Root::open(path).with(|| format!("context {context}"))?;
@@ -75,20 +81,70 @@ fn stdin(at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
     let copier = Copier::new(&root, Some(effective_ids()), None);
     unpack::unpack_stream(&copier, BufReader::with_capacity(128 << 10, whole)).context("context at standard input")?;
     drop(copier);
-    let at = match at {
-        // Inside of the archive.
-        DockerfileAt::Path(path) => {
-            let name = path.to_string_lossy().into_owned();
-            let Some(bytes) = read_in(&root, &name)? else {
-                bail!("{name}: not in the context");
-            };
-            let mut input = finish(root, &DockerfileAt::Context, Some(bytes))?;
-            input.name = name;
-            return Ok(input);
-        }
-        at => at,
+    inside(root, at)
+}
+
+/// Of a context that is no directory of this machine, also the Dockerfile that `-f` names is in it.
+fn inside(root: Root, at: &DockerfileAt) -> Result<Input> {
+    let DockerfileAt::Path(path) = at else {
+        return finish(root, at, None);
     };
-    finish(root, at, None)
+    let name = path.to_string_lossy().into_owned();
+    let Some(bytes) = read_in(&root, &name)? else {
+        bail!("{name}: not in the context");
+    };
+    let own = format!("{name}{IGNORE_FILE}");
+    let ignore = read_in(&root, &own)?.map(|bytes| (own, bytes));
+    let mut input = with_ignore(root, DOCKERFILE.to_owned(), bytes, ignore)?;
+    input.name = name;
+    Ok(input)
+}
+
+enum Remote {
+    Tree(Root),
+    Dockerfile(Root, Vec<u8>),
+}
+
+/// A git repository, or a file by its URL: an archive, or a Dockerfile alone. `None` where it is neither.
+fn remote(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Option<Remote>> {
+    if let Some(git) = Git::parse(context)? {
+        return repository(&git, scratch).map(Some);
+    }
+    if !is_url(context) {
+        return Ok(None);
+    }
+    let path = scratch.path().join("download");
+    http::get(&http::Request { url: context.to_owned(), authorization: None, known: None }, &path)?;
+    let directory = scratch.path().join("context");
+    std::fs::create_dir(&directory).context("create context")?;
+    let root = Root::open(&directory).context("open context")?;
+    let open = || File::open(&path).context("open what was downloaded");
+    if unpack::is_archive_file(open()?)? {
+        let copier = Copier::new(&root, Some(effective_ids()), None);
+        unpack::unpack_file(&copier, open()?, "/")?;
+        drop(copier);
+        return Ok(Some(Remote::Tree(root)));
+    }
+    if *at != DockerfileAt::Context {
+        bail!("is no archive, and so a Dockerfile; with -f there are two");
+    }
+    Ok(Some(Remote::Dockerfile(root, bounded(open()?, "Dockerfile")?)))
+}
+
+/// With the agent of whoever calls us, as their own git would do.
+fn repository(git: &Git, scratch: &ScratchDir) -> Result<Remote> {
+    let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+    let access = Access { agent, ..Access::default() };
+    let commit = access.commit(git)?;
+    let directory = scratch.path().join("context");
+    access.check_out(git, &commit, &directory)?;
+    let root = Root::open(&directory).context("open context")?;
+    let Some(path) = &git.directory else {
+        return Ok(Remote::Tree(root));
+    };
+    // A link to elsewhere leads nowhere but below the repository.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    Ok(Remote::Tree(root.open_at(path, flags, Mode::empty()).with(|| format!("directory {path}"))?.into()))
 }
 
 fn finish(root: Root, at: &DockerfileAt, given: Option<Vec<u8>>) -> Result<Input> {
@@ -124,6 +180,11 @@ fn finish(root: Root, at: &DockerfileAt, given: Option<Vec<u8>>) -> Result<Input
             (name.to_owned(), bytes?.unwrap_or_default())
         }
     };
+    with_ignore(root, name, dockerfile, ignore)
+}
+
+/// `ignore`: what takes the place of the context's own ignore file.
+fn with_ignore(root: Root, name: String, dockerfile: Vec<u8>, ignore: Option<(String, Vec<u8>)>) -> Result<Input> {
     let ignore = match ignore {
         None => read_in(&root, IGNORE_FILE)?.map(|bytes| (IGNORE_FILE.to_owned(), bytes)),
         ignore => ignore,

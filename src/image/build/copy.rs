@@ -8,12 +8,12 @@ use crate::error::{Context, Result};
 use crate::image::dockerignore::Ignore;
 use crate::image::mode::Chmod;
 use crate::sys::root::Root;
-use crate::sys::tree::{self, Kind, Time};
+use crate::sys::tree::{self, Kind, Stat, Time};
 use crate::sys::{OFlag, xattr};
 use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io::Write;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,8 @@ pub struct Copier<'a> {
     pub overwrite: bool,
     /// Of what is made here and not copied.
     pub now: Option<Time>,
+    /// The time of everything that is copied, whose modes become 0755 or 0644: what git knows of a file.
+    pub plain: Option<Time>,
     /// Files with several names, and where the first one went.
     links: HashMap<(u64, u64), PathBuf>,
     /// Directories that are filled by several sources, and the times that they get when all is there.
@@ -37,7 +39,7 @@ pub struct Copier<'a> {
 
 impl<'a> Copier<'a> {
     pub fn new(root: &'a Root, owner: Option<(u32, u32)>, chmod: Option<&'a Chmod>) -> Copier<'a> {
-        Copier { root, owner, chmod, overwrite: false, now: None, links: HashMap::new(), open: Vec::new() }
+        Copier { root, owner, chmod, overwrite: false, now: None, plain: None, links: HashMap::new(), open: Vec::new() }
     }
 
     pub fn parents(&self) -> Made {
@@ -100,15 +102,27 @@ impl<'a> Copier<'a> {
     }
 
     /// The content of a heredoc.
-    pub fn inline(&mut self, name: &str, content: &str, destination: &str) -> Result<()> {
+    pub fn inline(&self, name: &str, content: &str, destination: &str) -> Result<()> {
+        self.file_from(&mut content.as_bytes(), name, destination, INLINE_MODE, self.now)
+    }
+
+    /// A file that is in no tree.
+    pub fn file_from(
+        &self,
+        content: &mut dyn Read,
+        name: &str,
+        destination: &str,
+        mode: u32,
+        time: Option<Time>,
+    ) -> Result<()> {
         let target = self.file_target(destination, OsStr::new(name))?;
         let (directory, name, _) = self.spot(&target)?;
         clear(directory.as_fd(), &name)?;
         let mut file = File::from(tree::openat(directory.as_fd(), &name, NEW_FILE, 0o600).context("create")?);
-        file.write_all(content.as_bytes()).context("write")?;
+        std::io::copy(content, &mut file).context("write")?;
         own(file.as_fd(), self.owner.unwrap_or((0, 0)))?;
-        tree::fchmod(&file, self.mode(INLINE_MODE, false)).context("chmod")?;
-        if let Some(time) = self.now {
+        tree::fchmod(&file, self.mode(mode, false)).context("chmod")?;
+        if let Some(time) = time {
             tree::futimens(&file, time, time).context("set time")?;
         }
         Ok(())
@@ -129,7 +143,16 @@ impl<'a> Copier<'a> {
     }
 
     fn mode(&self, mode: u32, is_dir: bool) -> u32 {
+        let mode = match self.plain {
+            Some(_) if is_dir || mode & 0o100 != 0 => 0o755,
+            Some(_) => 0o644,
+            None => mode,
+        };
         self.chmod.map_or(mode, |chmod| chmod.apply(mode, is_dir))
+    }
+
+    fn times(&self, stat: &Stat) -> (Time, Time) {
+        self.plain.map_or((stat.accessed, stat.modified), |time| (time, time))
     }
 
     fn owner_of(&self, tree: &Tree, item: &Item) -> (u32, u32) {
@@ -149,7 +172,7 @@ impl<'a> Copier<'a> {
                 levels.push(target);
                 Ok(())
             }
-            Event::Leave => levels.pop().map_or(Ok(()), |level| level.finish(item)),
+            Event::Leave => levels.pop().map_or(Ok(()), Target::finish),
             Event::File => {
                 let Some(level) = levels.last() else {
                     bail!("{}: outside of any directory", item.path.display());
@@ -176,7 +199,7 @@ impl<'a> Copier<'a> {
         if new {
             set_xattrs(item, |key, value| xattr::fsetxattr(&fd, key, value));
         }
-        Ok(Target { fd, new })
+        Ok(Target { fd, times: new.then(|| self.times(item.stat)) })
     }
 
     fn enter_below(&self, above: BorrowedFd, item: &Item, made: Made) -> Result<(OwnedFd, bool)> {
@@ -222,7 +245,8 @@ impl<'a> Copier<'a> {
                 std::io::copy(&mut source, &mut file).context("copy")?;
                 own(file.as_fd(), owner)?;
                 tree::fchmod(&file, mode).context("chmod")?;
-                tree::futimens(&file, stat.accessed, stat.modified).context("set time")?;
+                let (accessed, modified) = self.times(stat);
+                tree::futimens(&file, accessed, modified).context("set time")?;
                 set_xattrs(item, |key, value| xattr::fsetxattr(&file, key, value));
                 return Ok(());
             }
@@ -238,7 +262,8 @@ impl<'a> Copier<'a> {
         if stat.kind != Kind::Symlink {
             tree::fchmodat(to, name, mode).context("chmod")?;
         }
-        tree::utimensat(to, name, stat.accessed, stat.modified).context("set time")?;
+        let (accessed, modified) = self.times(stat);
+        tree::utimensat(to, name, accessed, modified).context("set time")?;
         set_xattrs(item, |key, value| xattr::lsetxattrat(to, name, key, value));
         Ok(())
     }
@@ -247,14 +272,15 @@ impl<'a> Copier<'a> {
 /// A directory that is being filled.
 struct Target {
     fd: OwnedFd,
-    new: bool,
+    /// Accessed and modified; `None`: those that it has.
+    times: Option<(Time, Time)>,
 }
 
 impl Target {
     /// The time last, since filling it has changed it.
-    fn finish(self, item: &Item) -> Result<()> {
-        if self.new {
-            tree::futimens(&self.fd, item.stat.accessed, item.stat.modified).context("set time")?;
+    fn finish(self) -> Result<()> {
+        if let Some((accessed, modified)) = self.times {
+            tree::futimens(&self.fd, accessed, modified).context("set time")?;
         }
         Ok(())
     }

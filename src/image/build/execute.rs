@@ -52,6 +52,7 @@ pub struct Executor<'a> {
     /// `--build-context`
     pub named: &'a BTreeMap<String, Tree>,
     pub images: &'a BTreeMap<Reference, Image>,
+    pub remotes: remote::Remotes,
     /// By their place in the plan.
     pub stages: Vec<Built>,
 }
@@ -213,19 +214,17 @@ impl<'a> Executor<'a> {
     fn contents(&self, operation: &Operation, look: Look) -> Result<(Vec<Digest>, bool)> {
         let mut digests = Vec::new();
         let mut exact = true;
-        let mut add = |place: &Place, path: &str, deep: bool, exclude: &Ignore| -> Result<()> {
+        let mut look_at = |place: &Place, path: &str, deep: bool, exclude: &Ignore| -> Result<Digest> {
             let of_layers = matches!(place, Place::Stage(_) | Place::Image(_));
             if of_layers && look == Look::AtLayers {
                 exact = false;
                 let layers: Vec<Digest> = self.layers_of(place)?.into_iter().map(|layer| layer.diff_id).collect();
                 let top = chain_ids(&layers).pop().map(|id| id.to_string()).unwrap_or_default();
-                digests.push(Digest::of(format!("layers {top}").as_bytes()));
-                return Ok(());
+                return Ok(Digest::of(format!("layers {top}").as_bytes()));
             }
             let tree = self.tree(place)?;
             let pattern = Pattern { text: path, deep };
-            digests.push(content(tree.get(), pattern, exclude).with(|| format!("/{path}"))?.0);
-            Ok(())
+            Ok(content(tree.get(), pattern, exclude).with(|| format!("/{path}"))?.0)
         };
         match operation {
             Operation::Config | Operation::MakeDir { .. } => {}
@@ -233,9 +232,15 @@ impl<'a> Executor<'a> {
                 let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
                 for source in &copy.sources {
                     match source {
-                        Source::Path { place, path, .. } => add(place, path, copy.parents, &exclude)?,
+                        Source::Path { place, path, .. } => digests.push(look_at(place, path, copy.parents, &exclude)?),
                         Source::Inline { .. } => {}
-                        Source::Url { .. } | Source::Git(_) => {}
+                        // A checksum is in the operation.
+                        Source::Url { checksum: Some(_), .. } => {}
+                        Source::Url { url, .. } => digests.push(remote::digest(self, url).with(|| url.clone())?),
+                        Source::Git(git) => {
+                            let commit = remote::commit(self, git).with(|| git.remote.clone())?;
+                            digests.push(Digest::of(format!("commit {commit}").as_bytes()));
+                        }
                     }
                 }
             }
@@ -245,7 +250,7 @@ impl<'a> Executor<'a> {
                         && *place != Place::Scratch
                     {
                         let literal = escaped(source.trim_start_matches('/'));
-                        add(place, &literal, false, &Ignore::default())?;
+                        digests.push(look_at(place, &literal, false, &Ignore::default())?);
                     }
                 }
             }
@@ -307,21 +312,14 @@ impl<'a> Executor<'a> {
         let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
         for source in &copy.sources {
             self.interrupt.check()?;
-            self.copy_source(copy, source, &mut copier, &exclude, shown)?;
+            self.copy_source(copy, source, &mut copier, &exclude)?;
         }
         copier.finish()?;
         drop(root);
         work.finish(self.plan.epoch)
     }
 
-    fn copy_source(
-        &self,
-        copy: &Copy,
-        source: &Source,
-        copier: &mut Copier,
-        exclude: &Ignore,
-        shown: &Shown,
-    ) -> Result<()> {
+    fn copy_source(&self, copy: &Copy, source: &Source, copier: &mut Copier, exclude: &Ignore) -> Result<()> {
         let to = copy.destination.as_str();
         match source {
             Source::Inline { name, content } => copier.inline(name, content, to).with(|| format!("<<{name}")),
@@ -345,7 +343,10 @@ impl<'a> Executor<'a> {
                 }
                 Ok(())
             }
-            Source::Url { url, .. } => remote::add_url(self, source, copier, to, shown).with(|| url.clone()),
+            Source::Url { url, checksum, unpack } => {
+                let source = remote::Url { url, checksum: checksum.as_deref(), unpack: *unpack };
+                remote::add_url(self, &source, copier, to).with(|| url.clone())
+            }
             Source::Git(git) => remote::add_git(self, git, copier, to, exclude).with(|| git.remote.clone()),
         }
     }

@@ -225,6 +225,18 @@ fn memory(executor: &Executor) -> Result<MountPoint> {
     Ok(point)
 }
 
+/// A secret that is one line of text; `None` where it was not given.
+pub(super) fn secret_text(executor: &Executor, id: &str) -> Result<Option<String>> {
+    let Some(source) = executor.settings.secrets.get(id) else {
+        return Ok(None);
+    };
+    let value = read_secret(source).with(|| format!("secret {id}"))?;
+    match String::from_utf8(value) {
+        Ok(text) if !text.trim_end().contains(char::is_control) => Ok(Some(text.trim_end().to_owned())),
+        _ => bail!("secret {id}: is not a line of text"),
+    }
+}
+
 fn read_secret(source: &SecretSource) -> Result<Vec<u8>> {
     let path = match source {
         SecretSource::Variable(name) => match std::env::var_os(name) {

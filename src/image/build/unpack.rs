@@ -30,9 +30,14 @@ const COMPRESSIONS: [(&[u8], Option<&str>); 4] = [
 ];
 
 pub fn is_archive(tree: &Tree, path: &Path) -> Result<bool> {
-    let Some(file) = regular(tree, path)? else {
-        return Ok(false);
-    };
+    match regular(tree, path)? {
+        Some(file) => is_archive_file(file),
+        None => Ok(false),
+    }
+}
+
+/// The file's position is anywhere afterwards.
+pub fn is_archive_file(file: File) -> Result<bool> {
     // What cannot be inflated is no archive.
     let Ok(mut plain) = inflate(file) else {
         return Ok(false);
@@ -140,6 +145,10 @@ pub fn unpack(copier: &Copier, tree: &Tree, path: &Path, destination: &str) -> R
     let Some(file) = regular(tree, path)? else {
         bail!("no regular file");
     };
+    unpack_file(copier, file, destination)
+}
+
+pub fn unpack_file(copier: &Copier, file: File, destination: &str) -> Result<()> {
     lay_out(copier, inflate(file)?, destination)
 }
 
