@@ -136,7 +136,7 @@ fn run_sets_what_was_asked_for() {
     let script = "pwd; id; hostname; echo $A $HOME";
     let out = oven.ok(&[&args[..], &["sh", "-c", script]].concat());
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines, ["/new/dir", "uid=1000(ana) gid=1000(ana) groups=10(wheel)", "tart", "1 /home/ana"]);
+    assert_eq!(lines, ["/new/dir", "uid=1000(ana) gid=1000(ana) groups=10(wheel),1000(ana)", "tart", "1 /home/ana"]);
     assert_eq!(oven.ok(&["run", "--rm", NONE, "--entrypoint", "echo", "box", "x", "-y"]), "x -y");
     oven.fails(1, &["run", "--rm", NONE, "--read-only", "box", "touch", "/x"], "Read-only");
     let caps = |extra: &[&str]| {
