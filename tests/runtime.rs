@@ -13,6 +13,7 @@ mod runtime {
     mod devices;
     mod errors;
     mod exec;
+    mod exploits;
     mod fds;
     mod hooks;
     mod identity;

@@ -65,6 +65,8 @@ struct Child {
     root: Option<Root>,
     /// A procfs of our own, that nobody can mount over or swap links in (CVE-2025-52881).
     proc: Option<OwnedFd>,
+    /// What was mounted on /proc and /sys: masks have to be on these, whatever the names lead to by then.
+    kernel: Vec<(CString, OwnedFd)>,
     /// The first mask of a directory: the others are its copies.
     mask: Option<OwnedFd>,
     cwd_refused: bool,
@@ -87,6 +89,7 @@ pub fn run(plan: &Plan, inheritance: Inheritance) -> ! {
         pid: 0,
         root: None,
         proc: None,
+        kernel: Vec::new(),
         mask: None,
         cwd_refused: false,
         home: None,

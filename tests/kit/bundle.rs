@@ -229,6 +229,12 @@ impl Bundle {
         self
     }
 
+    /// A symbolic link in the place of what is there, if anything.
+    pub fn symlink_over(self, target: impl AsRef<Path>, path: &str) -> Self {
+        let _ = std::fs::remove_file(self.in_rootfs(path));
+        self.symlink(target, path)
+    }
+
     /// Takes a file or directory of the root filesystem away.
     pub fn without(self, path: &str) -> Self {
         let at = self.in_rootfs(path);

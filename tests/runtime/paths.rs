@@ -23,6 +23,13 @@ fn masked_paths_of_proc_and_sys() {
 }
 
 #[test]
+fn a_path_that_climbs_out_of_proc_is_masked_where_it_leads() {
+    let bundle = Bundle::sh("cat /secret | wc -c; echo x > /box/x || echo no").file("/secret", "recipe").dir("/box");
+    let bundle = bundle.set("/linux/maskedPaths", json!(["/proc/../secret"]));
+    bundle.set("/linux/readonlyPaths", json!(["/sys/../box"])).run().stdout_is("0\nno");
+}
+
+#[test]
 fn what_is_missing_is_ignored() {
     let bundle = Bundle::sh("echo fine").set("/linux/maskedPaths", json!(["/no/such/file", "/proc/no"]));
     bundle.set("/linux/readonlyPaths", json!(["/no/such/dir"])).run().stdout_is("fine");

@@ -5,9 +5,11 @@ use super::fault::{At, Fault, Part};
 use super::{DIR_MODE, FILE_MODE, path};
 use crate::runtime::plan::mounts::{Mount, ProcRule, TargetRule, What};
 use crate::sys::mount::{self, Attributes};
+use crate::sys::root::Root;
 use crate::sys::{Errno, fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Component;
 
 /// What an exact set of attributes says something about.
 const EXACT: u64 = mount::MOUNT_ATTR_RDONLY
@@ -52,6 +54,11 @@ impl Child {
                 target
             }
         };
+        if [c"/proc", c"/sys"].contains(&mount.target.as_c_str()) {
+            let kept = attached.try_clone().map_err(|_| Errno::EMFILE).at(Part::Target)?;
+            self.kernel.retain(|(target, _)| *target != mount.target);
+            self.kernel.push((mount.target.clone(), kept));
+        }
         if !mount.recursive.is_empty() {
             mount::mount_setattr(&attached, true, mount.recursive).at(Part::Attributes)?;
         }
@@ -184,11 +191,29 @@ fn bind_attributes(tree: &OwnedFd, wanted: Attributes, exact: bool) -> Result<()
 }
 
 impl Child {
-    pub(super) fn readonly_path(&self, at: &CStr) -> Result<(), Fault> {
-        let found = match self.root()?.resolve(path(at)) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
-            found => found.at(Part::Target)?,
+    /// What is to be masked or made read-only, if it is there. /proc and /sys are the mounts that we made: another
+    /// container with a hand on our root filesystem may have put a directory of its own in the name's place since.
+    pub(super) fn to_protect(&self, at: &CStr) -> Result<Option<OwnedFd>, Fault> {
+        let is_below = |(target, _): &&(CString, OwnedFd)| {
+            at.to_bytes().strip_prefix(target.to_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
         };
+        let climbs = path(at).components().any(|part| part == Component::ParentDir);
+        let found = match self.kernel.iter().find(is_below) {
+            Some((target, mounted)) if !climbs => {
+                let mounted = mounted.try_clone().map_err(|_| Errno::EMFILE).at(Part::Target)?;
+                let below = path(at).strip_prefix(path(target)).unwrap_or(path(at));
+                Root::from(mounted).resolve(below)
+            }
+            _ => self.root()?.resolve(path(at)),
+        };
+        match found {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            found => found.map(Some).at(Part::Target),
+        }
+    }
+
+    pub(super) fn readonly_path(&self, at: &CStr) -> Result<(), Fault> {
+        let Some(found) = self.to_protect(at)? else { return Ok(()) };
         let copy = mount::open_tree(Some(found.as_fd()), c"", true).at(Part::Source)?;
         let attributes = Attributes { set: mount::MOUNT_ATTR_RDONLY, ..Attributes::default() };
         mount::mount_setattr(&copy, false, attributes).at(Part::Attributes)?;

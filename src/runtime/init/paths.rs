@@ -1,7 +1,7 @@
 //! Masks, and the files of procfs that are written on the way.
 
+use super::Child;
 use super::fault::{At, Fault, Part};
-use super::{Child, path};
 use crate::runtime::plan::step::Label;
 use crate::sys::{Errno, OFlag, fd, mount};
 use std::ffi::CStr;
@@ -9,10 +9,7 @@ use std::os::fd::AsFd;
 
 impl Child {
     pub(super) fn mask_path(&mut self, at: &CStr) -> Result<(), Fault> {
-        let found = match self.root()?.resolve(path(at)) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
-            found => found.at(Part::Target)?,
-        };
+        let Some(found) = self.to_protect(at)? else { return Ok(()) };
         if !fd::stat(&found).at(Part::Target)?.is_dir() {
             // The host's: what is called null in the container may be anything (CVE-2025-31133).
             let null = mount::open_tree(None, c"/dev/null", false).at(Part::Source)?;
