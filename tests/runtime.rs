@@ -28,6 +28,7 @@ mod runtime {
     mod rootfs;
     mod run;
     mod seal;
+    mod seccomp;
     mod spec;
     mod spec_cgroups;
     mod spec_features;

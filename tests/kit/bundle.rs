@@ -211,6 +211,11 @@ impl Bundle {
 
     /// An executable file in the root filesystem.
     pub fn script(self, path: &str, content: &str) -> Self {
+        self.script_bytes(path, content.as_bytes())
+    }
+
+    /// The same of a program.
+    pub fn script_bytes(self, path: &str, content: &[u8]) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let bundle = self.file(path, content);
         std::fs::set_permissions(bundle.in_rootfs(path), std::fs::Permissions::from_mode(0o755)).unwrap();

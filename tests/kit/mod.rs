@@ -10,6 +10,7 @@
 
 #![allow(dead_code, reason = "the programs of tests share the kit, and each uses a part of it")]
 
+pub mod agent;
 mod bundle;
 mod call;
 pub mod cgroup;
@@ -18,6 +19,7 @@ pub mod host;
 mod mountinfo;
 mod output;
 pub mod peer;
+pub mod probe;
 pub mod pty;
 mod rootfs;
 mod scene;
