@@ -1,5 +1,6 @@
 //! A bundle: a directory with config.json and, mostly, the root filesystem (runtime-spec, bundle.md).
 
+use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::runtime::spec::Spec;
 use crate::sys::fd;
@@ -38,7 +39,11 @@ impl Bundle {
     /// The root filesystem: an O_PATH descriptor of the directory, and its absolute path. A symbolic link as its last part
     /// is refused: who may change it would choose the container's root.
     pub fn rootfs(&self) -> Result<(OwnedFd, String)> {
-        let given = self.spec.root.as_ref().map_or("", |root| root.path.as_str());
+        let Some(root) = &self.spec.root else { bail!("root: missing; it has the path of the root filesystem") };
+        if root.path.is_empty() {
+            bail!("root.path: missing");
+        }
+        let given = root.path.as_str();
         let shown = if given.starts_with('/') { given.to_owned() } else { format!("{}/{given}", self.path) };
         let trimmed = if given.trim_end_matches('/').is_empty() { given } else { given.trim_end_matches('/') };
         let root = fd::openat(&self.directory, &name(trimmed)?, DIRECTORY | OFlag::O_NOFOLLOW);

@@ -39,6 +39,7 @@ fn each_names_its_place() {
         assert_eq!(output.stderr.lines().count(), 1, "one line: {output}");
         bundle.leaves_nothing();
     }
+    Bundle::sh("true").remove("/root").try_create().fails().stderr_has("root: missing");
 }
 
 #[test]
