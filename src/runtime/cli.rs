@@ -102,6 +102,9 @@ pub fn command() -> Command {
         .subcommands(VERBS.iter().map(|verb| Command::new(verb.name).about(verb.about).defer(verb.augment)))
 }
 
+/// The verbs that put this program's file within a container's reach.
+const ENTERING: [&str; 3] = ["create", "exec", "run"];
+
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 pub fn main() -> ExitCode {
@@ -111,6 +114,10 @@ pub fn main() -> ExitCode {
     if args.len() < 2 {
         let _ = command().print_help();
         return ExitCode::SUCCESS;
+    }
+    if args.iter().any(|arg| ENTERING.iter().any(|verb| arg == verb)) {
+        // Early, or the arguments are taken apart twice. The verb asks again, and then hears of an error.
+        let _ = super::seal::protect();
     }
     let matches = match command().name(called_as()).try_get_matches_from(args) {
         Ok(matches) => matches,

@@ -28,7 +28,8 @@ pub fn borrow(number: RawFd) -> Result<BorrowedFd<'static>> {
 
 /// Opens a path of the host.
 pub fn open(path: &CStr, flags: OFlag) -> Result<OwnedFd> {
-    nix::fcntl::open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
+    // Not open(3): musl's sets close-on-exec by another call, for kernels that are long gone.
+    openat(nix::fcntl::AT_FDCWD, path, flags)
 }
 
 pub fn openat(directory: impl AsFd, name: &CStr, flags: OFlag) -> Result<OwnedFd> {

@@ -5,6 +5,7 @@ pub mod bpf;
 pub mod event;
 pub mod fd;
 pub mod file;
+pub mod heap;
 pub mod identity;
 pub mod inet;
 pub mod kernfs;
