@@ -71,6 +71,25 @@ fn without_the_kernels_list_three_files_change_their_owner() {
     }
 }
 
+/// cgroup2's options are those of its last mount outside a cgroup namespace, whoever made it.
+#[test]
+fn the_hosts_mount_keeps_its_options() {
+    needs!(peer::v2(), "not pure cgroup v2");
+    not_on!("runc crun", "mount it anew");
+    let (destination, kind, source) = V2_CGROUP;
+    let bundle =
+        Bundle::sh("grep ' /sys/fs/cgroup ' /proc/self/mountinfo").mount(destination, kind, source, &["ro", "nosuid"]);
+    let options = |table: &str| {
+        let line = table.lines().find(|line| line.contains(" - cgroup2 ")).expect("a cgroup2 mount");
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let host = || options(&std::fs::read_to_string("/proc/self/mountinfo").unwrap());
+    let before = host();
+    let inside = bundle.call_run(&[]).run().ok().stdout;
+    assert_eq!(options(&inside), before);
+    assert_eq!(host(), before);
+}
+
 #[test]
 fn a_v2_cgroup_keeps_its_owner_without_reason() {
     needs!(peer::v2(), "not pure cgroup v2");

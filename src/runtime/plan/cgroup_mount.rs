@@ -85,19 +85,21 @@ fn unified_mount(
     facts: &Facts,
 ) -> Result<Mount> {
     let mut mount = mount(origin, target, options)?;
-    let whole = MOUNT_POINT.to_owned();
-    let here = unified.map_or(whole, |(host, path)| join(host, path));
-    mount.what = if facts.rootless && !own {
-        // The whole tree would show, and let write, what the user's other services have (CVE-2023-25809).
-        What::Bind { source: cstring(&here, origin)?, recursive: true, by_parent: false, exact: true }
-    } else {
+    let here = unified.map_or(MOUNT_POINT.to_owned(), |(host, path)| join(host, path));
+    mount.what = if own {
         What::Filesystem {
             fstype: c"cgroup2".to_owned(),
             options: vec![(c"source".to_owned(), Some(c"cgroup".to_owned()))],
             inherit_mode: false,
             copy_up: false,
-            or_bind: Some(cstring(if own { &here } else { MOUNT_POINT }, origin)?),
+            or_bind: Some(cstring(&here, origin)?),
         }
+    } else {
+        // Outside a cgroup namespace mount(2) would give the host's own mount our options (no nsdelegate, for one), and
+        // wait ten milliseconds for that. For users, the whole tree would show, and let write, what their other services
+        // have (CVE-2023-25809).
+        let source = if facts.rootless { &here } else { MOUNT_POINT };
+        What::Bind { source: cstring(source, origin)?, recursive: true, by_parent: false, exact: true }
     };
     Ok(mount)
 }
