@@ -11,6 +11,7 @@ mod limits;
 pub mod mounts;
 pub mod namespaces;
 mod options;
+mod order;
 mod paths;
 mod process;
 mod rootfs;
@@ -124,6 +125,12 @@ impl Steps {
     fn note(&mut self, note: String) {
         self.plan.notes.push(note);
     }
+
+    fn finish(&mut self) -> Result<Plan> {
+        let plan = std::mem::take(&mut self.plan);
+        plan.check()?;
+        Ok(plan)
+    }
 }
 
 /// THE SCREEN: the life of a container's first process, from its birth to the program.
@@ -166,7 +173,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     steps.always(Op::AwaitStart);
     hooks::start(steps, spec)?;
     process::become_user(steps, process, filter, facts.preserved)?;
-    Ok(std::mem::take(&mut steps.plan))
+    steps.finish()
 }
 
 /// What `exec` does: into the namespaces `joined` (CLONE_NEW*) of a running container, then like a first process.
@@ -192,7 +199,7 @@ pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &
     seccomp::with_listener(steps, &filter, facts.preserved);
     steps.always(Op::TellReady);
     process::become_user(steps, process, filter, facts.preserved)?;
-    Ok(std::mem::take(&mut steps.plan))
+    steps.finish()
 }
 
 pub(super) fn cstring(text: &str, origin: Origin) -> Result<CString> {
