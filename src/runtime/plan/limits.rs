@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::runtime::spec::Process;
 
 /// getrlimit(2): the kernel's numbers are the places in this list.
-const RESOURCES: [&str; 16] = [
+pub(super) const RESOURCES: [&str; 16] = [
     "RLIMIT_CPU",
     "RLIMIT_FSIZE",
     "RLIMIT_DATA",

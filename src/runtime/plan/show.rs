@@ -24,19 +24,19 @@ impl fmt::Display for Plan {
             writeln!(f, "{origin:ORIGIN_WIDTH$} parent: join pid namespace {}", text(&pid.path))?;
         }
         if let Some(offsets) = &launch.time {
-            let offsets = offsets.as_deref().map_or("no offsets".to_owned(), text);
+            let offsets = offsets.as_deref().map_or("no offsets".to_owned(), |offsets| lines(&text(offsets)));
             writeln!(f, "{:ORIGIN_WIDTH$} parent: make a time namespace, {offsets}", "linux.timeOffsets")?;
         }
-        let flags = super::namespaces::words(launch.clone_flags);
-        writeln!(f, "{:ORIGIN_WIDTH$} parent: clone with new {flags}", "linux.namespaces")?;
+        writeln!(f, "{:ORIGIN_WIDTH$} parent: clone{}", "linux.namespaces", with_new(launch.clone_flags))?;
         if let Some((uids, gids)) = &launch.maps {
             writeln!(f, "{:ORIGIN_WIDTH$} parent: map users {}", "linux.uidMappings", lines(uids))?;
             writeln!(f, "{:ORIGIN_WIDTH$} parent: map groups {}", "linux.gidMappings", lines(gids))?;
         }
         for limit in &launch.limits {
             let origin = format!("process.rlimits[{}]", limit.index);
-            let (resource, soft, hard) = (limit.resource, limit.soft, limit.hard);
-            writeln!(f, "{origin:ORIGIN_WIDTH$} parent: limit resource {resource} to {soft}, at most {hard}")?;
+            let name = super::limits::RESOURCES.get(limit.resource as usize).copied().unwrap_or_default();
+            let (soft, hard) = (limit.soft, limit.hard);
+            writeln!(f, "{origin:ORIGIN_WIDTH$} parent: set {name} to {soft}, at most {hard}")?;
         }
         if let Some(score) = launch.oom_score_adj {
             writeln!(f, "{:ORIGIN_WIDTH$} parent: oom_score_adj {score}", "process.oomScoreAdj")?;
@@ -64,7 +64,7 @@ impl fmt::Display for Op {
             }
             Op::JoinContainer(flags) => write!(f, "join the container's {}", super::namespaces::words(*flags as u64)),
             Op::UnshareTime(_) => write!(f, "make a time namespace"),
-            Op::CloneAgain(flags) => write!(f, "clone again with new {}", super::namespaces::words(*flags)),
+            Op::CloneAgain(flags) => write!(f, "clone again{}", with_new(*flags)),
             Op::BecomeRoot => write!(f, "become root of the user namespace"),
             Op::Setsid => write!(f, "lead a session"),
             Op::SessionKeyring(name) => write!(f, "join session keyring {}", text(name)),
@@ -147,7 +147,7 @@ impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let target = text(&self.target);
         match &self.what {
-            What::Filesystem { fstype, options, .. } => {
+            What::Filesystem { fstype, options, copy_up, .. } => {
                 let pairs: Vec<_> = options
                     .iter()
                     .map(|(key, value)| match value {
@@ -156,6 +156,9 @@ impl fmt::Display for Mount {
                     })
                     .collect();
                 write!(f, "mount {} at {target} ({})", text(fstype), pairs.join(","))?;
+                if *copy_up {
+                    write!(f, ", with what it covers copied in")?;
+                }
             }
             What::Bind { source, recursive, .. } => {
                 let below = if *recursive { " and all below" } else { "" };
@@ -227,6 +230,10 @@ pub(in crate::runtime) fn text(text: impl AsRef<CStr>) -> String {
 
 fn strings(strings: &Strings) -> String {
     strings.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+fn with_new(flags: u64) -> String {
+    if flags == 0 { String::new() } else { format!(" with new {}", super::namespaces::words(flags)) }
 }
 
 fn lines(text: &str) -> String {
