@@ -8,23 +8,27 @@
 //! 2. [`Cgroup::create`] makes the directories, before the clone.
 //! 3. [`Cgroup::directory`] is for CLONE_INTO_CGROUP: where it gives none, or the clone refuses it (EBUSY, EOPNOTSUPP,
 //!    EACCES, ENODEV), clone without it.
-//! 4. [`Cgroup::attach`] puts the child in where it was not born: before the child makes its cgroup namespace.
-//! 5. [`Cgroup::apply`] sets the limits: any time after `attach`; what the child uses up to then is not refused to it.
+//! 4. [`Cgroup::adopt`] puts the child in where it was not born: before the child makes its cgroup namespace. A scope of
+//!    systemd's is made here, because systemd makes none without a process.
+//! 5. [`Cgroup::apply`] sets the limits: any time after `adopt`; what the child uses up to then is not refused to it.
 
 mod controllers;
 mod devices;
 mod freezer;
 mod host;
+mod life;
 mod oom;
 mod path;
 mod place;
 mod resources;
 mod setting;
 mod stats;
+mod systemd;
 mod write;
 
 use crate::bail;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::runtime::spec::Map;
 use crate::runtime::spec::resources::Resources;
 use crate::sys::Errno;
 use crate::sys::process::{self, pid_t};
@@ -49,62 +53,35 @@ pub struct Cgroup {
     lenient: bool,
     /// We are not the host's root: which devices there are is not ours to say.
     rootless: bool,
+    /// systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<systemd::Unit>,
 }
 
 impl Cgroup {
     /// Where the cgroup of container `id` will be. `rootless`: we are not the host's root. No side effect.
     pub fn locate(cgroups_path: Option<&str>, id: &str, systemd: bool, rootless: bool) -> Result<Cgroup> {
         let cgroups_path = cgroups_path.filter(|path| !path.is_empty());
-        if systemd {
-            bail!("the systemd driver is not there yet");
-        }
         let host = Host::detect()?;
+        if systemd {
+            let (places, unit) = systemd::locate(&host, cgroups_path, id)?;
+            return Ok(Cgroup { places, lenient: false, rootless, unit: Some(unit) });
+        }
         let relative = !cgroups_path.is_some_and(|path| path.starts_with('/'));
         let own = if relative { host::read(c"/proc/self/cgroup")? } else { String::new() };
         let places = path::places(&host, cgroups_path, id, &own)?;
-        Ok(Cgroup { places, lenient: rootless && cgroups_path.is_none(), rootless })
+        Ok(Cgroup { places, lenient: rootless && cgroups_path.is_none(), rootless, unit: None })
     }
 
-    /// Makes the directories. One that is there already must hold no process and not be frozen. After an error nothing
-    /// that was made is left.
-    pub fn create(&mut self) -> Result<()> {
-        let mut made: Vec<usize> = Vec::new();
-        let mut index = 0;
-        while let Some(place) = self.places.get(index) {
-            match make(place) {
-                Ok(count) => made.push(count),
-                Err(error) if self.may_do_without(place, &error) => {
-                    self.places.remove(index);
-                    continue;
-                }
-                Err(error) => {
-                    self.unmake(&made);
-                    return Err(error);
-                }
-            }
-            index += 1;
-        }
-        Ok(())
-    }
-
-    fn unmake(&self, made: &[usize]) {
-        for (place, count) in self.places.iter().zip(made) {
-            place.unmake(0, *count);
-        }
-    }
-
-    /// Whether the container can be without this place, which gave `error`.
-    fn may_do_without(&self, place: &Place, error: &Error) -> bool {
-        let denied = matches!(error.errno(), Some(Errno::EPERM | Errno::EACCES | Errno::EROFS));
-        // On a version 1 host the version 2 tree and systemd's hierarchy limit nothing: they only keep books.
-        let bookkeeping = self.places.len() > 1 && (place.is_v2() || place.controls("name=systemd"));
-        (self.lenient && denied) || (bookkeeping && error.errno().is_some())
-    }
-
-    /// Refuses resources that this host cannot give, before anything is done. No side effect.
-    pub fn check(&self, resources: &Resources) -> Result<()> {
-        self.plan(resources)?;
+    /// Refuses resources that this host cannot give, before anything is done, and annotations that systemd could not be
+    /// told (`org.systemd.property.NAME`). Nothing outside is changed.
+    pub fn check(&mut self, resources: &Resources, annotations: &Map) -> Result<()> {
+        let settings = self.plan(resources)?;
         let rules = Rules::parse(resources.devices.as_deref().unwrap_or_default())?;
+        let unified = self.is_unified();
+        if let Some(unit) = &mut self.unit {
+            unit.want(&settings, &rules, annotations, unified)?;
+        }
         write::find(&self.places, "devices").map_or(Ok(()), |place| rules.check(place))
     }
 
@@ -112,7 +89,7 @@ impl Cgroup {
     pub fn apply(&self, resources: &Resources) -> Result<()> {
         let settings = self.plan(resources)?;
         let rules = Rules::parse(resources.devices.as_deref().unwrap_or_default())?;
-        Writer::new(&self.places, false, false).write_all(&settings)?;
+        Writer::new(&self.places, false).write_all(&settings)?;
         self.apply_devices(&rules)
     }
 
@@ -138,8 +115,11 @@ impl Cgroup {
         let mut settings = self.plan(new)?;
         settings.retain(|setting| setting.is_asked_for(asked));
         let rules = Rules::parse(new.devices.as_deref().unwrap_or_default())?;
-        let check_usage = asked.memory.as_ref().is_some_and(|memory| memory.check_before_update == Some(true));
-        let mut writer = Writer::new(&self.places, true, check_usage);
+        if asked.memory.as_ref().is_some_and(|memory| memory.check_before_update == Some(true)) {
+            write::check_usage(&self.places, &settings)?;
+        }
+        let told = self.tell_systemd(&settings, asked.devices.is_some().then_some(&rules))?;
+        let mut writer = Writer::new(&self.places, true);
         let mut result = writer.write_all(&settings);
         if result.is_ok() && asked.devices.is_some() {
             result = self.apply_devices(&rules);
@@ -150,9 +130,40 @@ impl Cgroup {
             }
         }
         if result.is_err() {
+            let _ = self.take_back(old, told);
             writer.undo();
         }
         result
+    }
+
+    /// systemd first: it rounds, and what it has written is put right by the files. What it was told.
+    fn tell_systemd(&self, settings: &[Setting], rules: Option<&Rules>) -> Result<Vec<systemd::Property>> {
+        let Some(unit) = &self.unit else { return Ok(Vec::new()) };
+        let mut properties = systemd::of_settings(settings);
+        let devices = rules.filter(|_| !self.is_unified());
+        if let Some(rules) = devices {
+            properties.extend(systemd::of_devices(rules)?);
+        }
+        // It denies all devices for a moment before it allows some: nobody may notice.
+        let frozen = devices.is_some() && !self.is_frozen()? && self.freeze().is_ok();
+        let told = unit.set(properties.clone());
+        if frozen {
+            self.thaw()?;
+        }
+        told.map(|()| properties)
+    }
+
+    /// Has systemd know again what it knew before.
+    fn take_back(&self, old: &Resources, told: Vec<systemd::Property>) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        let mut before = systemd::of_settings(&self.plan(old)?);
+        if !self.is_unified() {
+            before.extend(systemd::of_devices(&Rules::parse(old.devices.as_deref().unwrap_or_default())?)?);
+        }
+        before.retain(|property| told.iter().any(|told| told.name == property.name));
+        let unset = told.iter().filter(|told| !before.iter().any(|property| property.name == told.name));
+        let unset: Vec<_> = unset.map(systemd::Property::reset).collect();
+        unit.set(unset.into_iter().chain(before).collect())
     }
 
     fn plan(&self, resources: &Resources) -> Result<Vec<Setting>> {
@@ -188,32 +199,12 @@ impl Cgroup {
     /// The directory in the version 2 tree, for CLONE_INTO_CGROUP.
     pub fn directory(&self) -> Result<Option<BorrowedFd<'_>>> {
         let Some(place) = self.v2() else { return Ok(None) };
-        place.directory().map(Some).with(|| format!("open cgroup {}", place.shown()))
-    }
-
-    /// Moves a process in. `born`: it was cloned into [`Cgroup::directory`]; writing to `cgroup.procs` would wait for
-    /// every fork of the host.
-    pub fn attach(&mut self, pid: pid_t, born: bool) -> Result<()> {
-        let mut index = 0;
-        while let Some(place) = self.places.get(index) {
-            if !(born && place.is_v2()) {
-                let join = || place.write("cgroup.procs", &pid.to_string());
-                let joined = match join() {
-                    Err(Errno::EOPNOTSUPP) if place.is_v2() => controllers::make_threaded(place).and_then(|()| join()),
-                    joined => joined,
-                };
-                let joined = joined.with(|| format!("move process {pid} into cgroup {}", place.shown()));
-                match joined {
-                    Err(error) if self.may_do_without(place, &error) => {
-                        self.places.remove(index);
-                        continue;
-                    }
-                    joined => joined?,
-                }
-            }
-            index += 1;
+        match place.directory() {
+            // A scope that systemd has not made yet.
+            Err(Errno::ENOENT) if self.unit.is_some() => return Ok(None),
+            directory => directory.map(Some),
         }
-        Ok(())
+        .with(|| format!("open cgroup {}", place.shown()))
     }
 
     /// The cgroup that `exec --cgroup` names: `path` below the container's, or on version 1 hosts several times
@@ -240,7 +231,7 @@ impl Cgroup {
         for place in &places {
             place.directory().with(|| format!("open cgroup {}", place.shown()))?;
         }
-        Ok(Cgroup { places, lenient: self.lenient, rootless: self.rootless })
+        Ok(Cgroup { places, lenient: self.lenient, rootless: self.rootless, unit: None })
     }
 
     /// The cgroup that process `pid` is in, where it is below the container's: for `exec` into a container whose first
@@ -256,7 +247,7 @@ impl Cgroup {
                 _ => place.below(""),
             }
         });
-        Ok(Cgroup { places: places.collect(), lenient: self.lenient, rootless: self.rootless })
+        Ok(Cgroup { places: places.collect(), lenient: self.lenient, rootless: self.rootless, unit: None })
     }
 
     /// For a mount of cgroups in a container: where each hierarchy is mounted on the host, the cgroup's path below, and
@@ -311,15 +302,9 @@ impl Cgroup {
         sent
     }
 
-    /// Removes the cgroup and those below it, after its processes were killed: waits for them, but not for ever.
-    pub fn remove(&self) -> Result<()> {
-        let mut result = Ok(());
-        for place in &self.places {
-            if let Err(error) = place.remove() {
-                result = Err(error);
-            }
-        }
-        result
+    /// Whether version 2 is all there is.
+    fn is_unified(&self) -> bool {
+        self.places.iter().all(Place::is_v2)
     }
 
     fn v2(&self) -> Option<&Place> {
@@ -342,22 +327,6 @@ impl Cgroup {
             None => bail!("the container has no cgroup that can be frozen"),
         }
     }
-}
-
-/// Makes one place: how many directories are new.
-fn make(place: &Place) -> Result<usize> {
-    let count = place.make()?;
-    let ready = if count == 0 { place.check_reusable() } else { Ok(()) };
-    let ready = ready.and_then(|()| {
-        if place.is_v2() {
-            return controllers::enable(place);
-        }
-        if place.controls("cpuset") { place.inherit_cpuset() } else { Ok(()) }
-    });
-    if ready.is_err() {
-        place.unmake(0, count);
-    }
-    ready.map(|()| count)
 }
 
 fn send(pid: pid_t, signal: i32) -> Result<()> {

@@ -76,8 +76,8 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
     let (rootfs, rootfs_path) = bundle.rootfs()?;
     let rootless = identity::effective_uid() != 0;
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
-    let cgroup = Cgroup::locate(cgroups_path, &args.id, global.systemd_cgroup, rootless || global.rootless)?;
-    cgroup.check(&resources(&bundle.spec))?;
+    let mut cgroup = Cgroup::locate(cgroups_path, &args.id, global.systemd_cgroup, rootless || global.rootless)?;
+    cgroup.check(&resources(&bundle.spec), &bundle.spec.annotations)?;
     let shown = starter == Starter::Foreground && bundle.spec.process.as_ref().is_some_and(|process| process.terminal);
     let facts = Facts {
         bundle: &bundle.path,
@@ -184,7 +184,7 @@ fn make<'a>(
     let spawned = host::spawn(plan, birth);
     let prepared = spawned.and_then(|mut child| {
         if let Some(cgroup) = &mut cgroup {
-            cgroup.attach(child.pid, child.in_cgroup)?;
+            cgroup.adopt(child.pid, child.in_cgroup)?;
             // Before the hooks, which may change what is set here.
             cgroup.apply(&resources(spec))?;
             if let Some(uid) = plan.launch.cgroup_owner {

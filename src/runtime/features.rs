@@ -49,7 +49,7 @@ pub fn run(_: &Global, _: Args) -> Result<u8> {
         "linux": {
             "namespaces": namespaces,
             "capabilities": capabilities::all_names(),
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+            "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
             "seccomp": {
                 "enabled": true,
                 "actions": ACTIONS,

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod create;
 pub mod creation;
+pub mod dbus;
 pub mod delete;
 pub mod events;
 pub mod exec;

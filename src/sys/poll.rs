@@ -26,3 +26,16 @@ pub fn poll<const N: usize>(fds: [Option<(BorrowedFd, Interest)>; N]) -> Result<
         Err(error) => Err(error),
     }
 }
+
+/// Waits until `fd` can be read or is hung up: whether it is, in `timeout` milliseconds.
+pub fn wait_readable(fd: BorrowedFd, timeout: i32) -> Result<bool> {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: poll is one pollfd.
+        match check(unsafe { libc::poll(&raw mut poll, 1, timeout) }.into()) {
+            // The time starts anew: a caller who lets signals in has patience.
+            Err(Errno::EINTR) => {}
+            other => return other.map(|()| poll.revents != 0),
+        }
+    }
+}

@@ -65,6 +65,13 @@ pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// The same for a socket that has a name without a file (unix(7), "abstract").
+pub fn connect_abstract(name: &[u8]) -> Result<OwnedFd> {
+    let socket = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new_abstract(name)?)?;
+    Ok(socket)
+}
+
 /// Sends bytes, and with them copies of descriptors.
 pub fn send(socket: BorrowedFd, bytes: &[u8], fds: &[RawFd]) -> Result<()> {
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};

@@ -86,6 +86,11 @@ impl Rules {
         self.0.first().is_some_and(Rule::is_about_all) && self.0.iter().all(|rule| rule.allow)
     }
 
+    /// The rules as systemd knows them: all, or a list of nodes.
+    pub(super) fn allowed(&self) -> Result<Allowed> {
+        List::new(&self.0).map(|list| list.allowed())
+    }
+
     /// Refuses what `place` cannot do; no side effect.
     pub(super) fn check(&self, place: &Place) -> Result<()> {
         if place.is_v2() { Ok(()) } else { List::new(&self.0).map(drop) }
@@ -106,6 +111,15 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// systemd.resource-control(5), DevicePolicy= and DeviceAllow=.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// But for what version 1's files deny besides.
+    All,
+    /// Nodes, and some of the letters r, w, m.
+    Only(Vec<(String, String)>),
 }
 
 fn write_lines(place: &Place, file: &str, lines: &[String]) -> Result<()> {

@@ -69,6 +69,14 @@ impl Setting {
         }
     }
 
+    /// This one, and those that take its place where its file is missing.
+    pub(super) fn with_instead(&self) -> impl Iterator<Item = &Setting> {
+        std::iter::successors(Some(self), |setting| match &setting.missing {
+            Missing::Instead(instead) => Some(instead.as_ref()),
+            _ => None,
+        })
+    }
+
     pub(super) fn or_ignore(mut self) -> Self {
         self.missing = Missing::Ignore;
         self

@@ -18,13 +18,11 @@ pub(super) struct Writer<'a> {
     places: &'a [Place],
     /// None: nobody will want the old values back.
     old: Option<Vec<Old<'a>>>,
-    /// No limit of memory below what is used now (`memory.checkBeforeUpdate`).
-    check_usage: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(places: &'a [Place], keep_old: bool, check_usage: bool) -> Self {
-        Writer { places, old: keep_old.then(Vec::new), check_usage }
+    pub(super) fn new(places: &'a [Place], keep_old: bool) -> Self {
+        Writer { places, old: keep_old.then(Vec::new) }
     }
 
     pub(super) fn write_all(&mut self, settings: &'a [Setting]) -> Result<()> {
@@ -56,9 +54,6 @@ impl<'a> Writer<'a> {
             }
             bail!("{}: {}", setting.origin, no_place(self.places, setting.controller));
         };
-        if self.check_usage && ["memory.max", "memory.limit_in_bytes"].contains(&setting.file.as_str()) {
-            check_usage(place, setting)?;
-        }
         if let Some(old) = &mut self.old
             && let Ok(content) = place.read(&setting.file)
             && let Some(value) = before(setting, &content)
@@ -128,7 +123,16 @@ fn usage_file(place: &Place) -> &'static str {
     if place.is_v2() { "memory.current" } else { "memory.usage_in_bytes" }
 }
 
-fn check_usage(place: &Place, setting: &Setting) -> Result<()> {
+/// `memory.checkBeforeUpdate`: refuses a limit of memory below what is used now. No side effect.
+pub(super) fn check_usage(places: &[Place], settings: &[Setting]) -> Result<()> {
+    let is_limit = |setting: &&Setting| ["memory.max", "memory.limit_in_bytes"].contains(&setting.file.as_str());
+    settings.iter().filter(is_limit).try_for_each(|setting| match find(places, setting.controller) {
+        Some(place) => check_limit(place, setting),
+        None => Ok(()),
+    })
+}
+
+fn check_limit(place: &Place, setting: &Setting) -> Result<()> {
     let number = |file: &str| place.read(file).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if let (Ok(limit), Some(usage)) = (setting.value.parse::<u64>(), number(usage_file(place)))
         && usage > limit

@@ -1,6 +1,6 @@
 //! Documentation/admin-guide/cgroup-v1/devices.rst: everything is allowed, or everything is denied, with exceptions.
 
-use super::{Access, Kind, MKNOD, READ, RWM, Rule, WRITE};
+use super::{Access, Allowed, Kind, MKNOD, READ, RWM, Rule, WRITE};
 use crate::bail;
 use crate::error::Result;
 use std::collections::BTreeMap;
@@ -51,6 +51,24 @@ impl List {
             }
         }
         Ok(())
+    }
+
+    /// What systemd can be told of it: it knows no rule about a minor number alone.
+    pub(super) fn allowed(&self) -> Allowed {
+        if self.allow_all {
+            return Allowed::All;
+        }
+        let node = |(kind, major, minor): &Device| {
+            let kind = if *kind == Kind::Char { "char" } else { "block" };
+            match (major, minor) {
+                (Some(major), Some(minor)) => Some(format!("/dev/{kind}/{major}:{minor}")),
+                (Some(major), None) => Some(format!("{kind}-{major}")),
+                (None, None) => Some(format!("{kind}-*")),
+                (None, Some(_)) => None,
+            }
+        };
+        let listed = self.exceptions.iter().filter_map(|(device, access)| Some((node(device)?, letters(*access))));
+        Allowed::Only(listed.collect())
     }
 
     /// `devices.list`; where all is allowed, the kernel does not tell the exceptions.
@@ -115,7 +133,11 @@ fn text(device: Device, access: Access) -> String {
     let (kind, major, minor) = device;
     let kind = if kind == Kind::Char { 'c' } else { 'b' };
     let number = |number: Option<u32>| number.map_or("*".to_owned(), |number| number.to_string());
-    let mut text = format!("{kind} {}:{} ", number(major), number(minor));
+    format!("{kind} {}:{} {}", number(major), number(minor), letters(access))
+}
+
+fn letters(access: Access) -> String {
+    let mut text = String::new();
     for (letter, bit) in [('r', READ), ('w', WRITE), ('m', MKNOD)] {
         if access & RWM & bit != 0 {
             text.push(letter);
