@@ -43,5 +43,7 @@ mod runtime {
     mod start;
     mod state;
     mod sysctl;
+    mod systemd;
+    mod systemd_limits;
     mod tty;
 }

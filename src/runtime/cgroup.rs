@@ -89,7 +89,7 @@ impl Cgroup {
     pub fn apply(&self, resources: &Resources) -> Result<()> {
         let settings = self.plan(resources)?;
         let rules = Rules::parse(resources.devices.as_deref().unwrap_or_default())?;
-        Writer::new(&self.places, false).write_all(&settings)?;
+        Writer::new(&self.places).write_all(&settings)?;
         self.apply_devices(&rules)
     }
 
@@ -118,8 +118,9 @@ impl Cgroup {
         if asked.memory.as_ref().is_some_and(|memory| memory.check_before_update == Some(true)) {
             write::check_usage(&self.places, &settings)?;
         }
+        let mut writer = Writer::new(&self.places);
+        writer.remember(&settings);
         let told = self.tell_systemd(&settings, asked.devices.is_some().then_some(&rules))?;
-        let mut writer = Writer::new(&self.places, true);
         let mut result = writer.write_all(&settings);
         if result.is_ok() && asked.devices.is_some() {
             result = self.apply_devices(&rules);

@@ -101,7 +101,12 @@ pub fn run(plan: &Plan, inheritance: Inheritance) -> ! {
         // Nodes and directories get the modes that the plan says, not what our caller's umask leaves of them; to change a
         // mode afterwards would take the name once more, which may be another's by then.
         crate::sys::tree::umask(0);
-        result = process::set_dumpable(false).and_then(|()| process::reset_signals()).at(Part::Whole);
+        result = process::reset_signals().at(Part::Whole);
+        // Whose process cannot be dumped, his /proc files are root's: a parent without root writes the maps first. Nobody
+        // else is in a user namespace without maps.
+        if plan.launch.maps.is_none() {
+            result = result.and_then(|()| process::set_dumpable(false).at(Part::Whole));
+        }
     }
     let mut reached = 0;
     for (index, step) in plan.steps.iter().enumerate() {
@@ -121,7 +126,7 @@ impl Child {
     /// THE OTHER SCREEN: one line for each thing that a plan can say.
     fn apply(&mut self, index: usize, op: &Op) -> Result<(), Fault> {
         match op {
-            Op::AwaitGo => self.await_go(),
+            Op::AwaitGo => self.await_go().and_then(|()| process::set_dumpable(false).at(Part::Whole)),
             Op::AskHooks => self.ask(index),
             Op::TellReady => self.tell(index),
             Op::AwaitStart => self.await_start(),

@@ -11,6 +11,7 @@ pub struct Bundle {
     config: Value,
     text: Option<String>,
     cgroup: String,
+    globals: Vec<String>,
 }
 
 impl Deref for Bundle {
@@ -43,7 +44,7 @@ impl Bundle {
         rootfs::make(&dir.join("rootfs"));
         let cgroup = format!("/{id}");
         let config = default_config(&cgroup);
-        Bundle { scene: scene.clone(), id, dir, config, text: None, cgroup }
+        Bundle { scene: scene.clone(), id, dir, config, text: None, cgroup, globals: Vec::new() }
     }
 
     pub fn id(&self) -> &str {
@@ -103,6 +104,25 @@ impl Bundle {
             Value::Object(map) => drop(map.shift_remove(key)),
             _ => panic!("{pointer}: neither object nor array"),
         }
+        self
+    }
+
+    /// systemd makes the cgroup, as a scope in `slice`.
+    pub fn systemd(self, slice: &str) -> Self {
+        let path = format!("{slice}:bt:{}", self.id);
+        let mut bundle = self.set("/linux/cgroupsPath", path).global("--systemd-cgroup");
+        bundle.cgroup = format!("/{}/{}", cgroup::of_slice(slice), bundle.unit());
+        bundle
+    }
+
+    /// The unit of [`Bundle::systemd`].
+    pub fn unit(&self) -> String {
+        format!("bt-{}.scope", self.id)
+    }
+
+    /// A flag before the verb, when the container is made.
+    pub fn global(mut self, flag: &str) -> Self {
+        self.globals.push(flag.to_owned());
         self
     }
 
@@ -263,7 +283,7 @@ impl Bundle {
         let mut args = vec![verb, "--bundle", self.dir.to_str().unwrap()];
         args.extend(flags);
         args.push(&self.id);
-        self.scene.call(args)
+        self.globals.iter().fold(self.scene.call(args), Call::global)
     }
 
     pub fn call_run(&self, flags: &[&str]) -> Call {

@@ -25,6 +25,13 @@ pub fn of(controller: &str, path: &str) -> PathBuf {
     if super::peer::v2() { unified().join(path) } else { Path::new("/sys/fs/cgroup").join(controller).join(path) }
 }
 
+/// Where systemd has a slice: `a-b.slice` is `a.slice/a-b.slice`.
+pub fn of_slice(slice: &str) -> String {
+    let name = slice.trim_end_matches(".slice");
+    let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
+    ends.map(|end| format!("{}.slice", &name[..end])).collect::<Vec<_>>().join("/")
+}
+
 /// Every directory of every hierarchy that the cgroup `path` has.
 pub fn find(path: &str) -> Vec<PathBuf> {
     let below = path.trim_start_matches('/');

@@ -32,6 +32,11 @@ pub fn alive(pid: i32) -> bool {
     process_status(pid, "State").is_some_and(|state| !state.starts_with('Z') && !state.starts_with('X'))
 }
 
+/// systemd is the first process.
+pub fn systemd() -> bool {
+    Path::new("/run/systemd/system").exists() && program("systemctl")
+}
+
 pub fn program(name: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':').any(|dir| Path::new(dir).join(name).exists())

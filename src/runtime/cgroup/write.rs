@@ -13,19 +13,31 @@ struct Old<'a> {
     value: String,
 }
 
-/// What was written up to now.
+/// Writes settings.
 pub(super) struct Writer<'a> {
     places: &'a [Place],
-    /// None: nobody will want the old values back.
-    old: Option<Vec<Old<'a>>>,
+    /// Before the first write.
+    old: Vec<Old<'a>>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(places: &'a [Place], keep_old: bool) -> Self {
-        Writer { places, old: keep_old.then(Vec::new) }
+    pub(super) fn new(places: &'a [Place]) -> Self {
+        Writer { places, old: Vec::new() }
     }
 
-    pub(super) fn write_all(&mut self, settings: &'a [Setting]) -> Result<()> {
+    /// Keeps what the files of these settings hold, for [`Writer::undo`].
+    pub(super) fn remember(&mut self, settings: &'a [Setting]) {
+        for setting in settings.iter().flat_map(Setting::with_instead) {
+            if let Some(place) = find(self.places, setting.controller)
+                && let Ok(content) = place.read(&setting.file)
+                && let Some(value) = before(setting, &content)
+            {
+                self.old.push(Old { place, file: &setting.file, value });
+            }
+        }
+    }
+
+    pub(super) fn write_all(&self, settings: &[Setting]) -> Result<()> {
         let mut waiting = Vec::new();
         for setting in settings {
             match self.write(setting) {
@@ -38,28 +50,21 @@ impl<'a> Writer<'a> {
 
     /// Puts the old values back, as far as possible: the reason why is already an error.
     pub(super) fn undo(self) {
-        let old = self.old.unwrap_or_default();
         // Twice: one of two limits that must fit each other may be refused before the other one is back.
         for _ in 0..2 {
-            for old in old.iter().rev() {
+            for old in self.old.iter().rev() {
                 let _ = old.place.write(old.file, &old.value);
             }
         }
     }
 
-    fn write(&mut self, setting: &'a Setting) -> Result<()> {
+    fn write(&self, setting: &Setting) -> Result<()> {
         let Some(place) = find(self.places, setting.controller) else {
             if setting.missing == Missing::Ignore {
                 return Ok(());
             }
             bail!("{}: {}", setting.origin, no_place(self.places, setting.controller));
         };
-        if let Some(old) = &mut self.old
-            && let Ok(content) = place.read(&setting.file)
-            && let Some(value) = before(setting, &content)
-        {
-            old.push(Old { place, file: &setting.file, value });
-        }
         let Err(errno) = place.write(&setting.file, &setting.value) else {
             return if setting.read_back { read_back(place, setting) } else { Ok(()) };
         };
