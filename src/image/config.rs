@@ -23,10 +23,17 @@ pub mod media_type {
     pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
     pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
     pub fn is_index(name: &str) -> bool {
         name == INDEX || name == DOCKER_LIST
+    }
+
+    /// Layers that a registry gives; those "nondistributable" are to be had elsewhere, from whoever their makers are.
+    pub fn is_layer(name: &str) -> bool {
+        const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+        [LAYER, LAYER_GZIP, LAYER_ZSTD, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD].contains(&name)
     }
 
     pub fn is_manifest(name: &str) -> bool {
@@ -36,6 +43,10 @@ pub mod media_type {
 
 /// The annotation by which an entry of an OCI layout's index.json carries its name.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The annotation of such an entry that says in which image index the registry had it: the digest by which others know
+/// the image.
+pub const INDEX_DIGEST: &str = "rs.bolo.forno.index";
 
 /// Bounds on documents that come from outside; a manifest of a real image is a few kilobytes.
 pub const MANIFEST_BYTES_MAX: u64 = 4 << 20;

@@ -15,6 +15,7 @@ pub mod mode;
 pub mod network;
 pub mod plan;
 pub mod reference;
+pub mod registry;
 pub mod seccomp;
 pub mod snapshot;
 pub mod store;

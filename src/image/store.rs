@@ -5,6 +5,7 @@
 //! oci-layout  index.json  blobs/sha256/HEX   the truth
 //! layers/HEX/fs                              a layer laid out, by chain id: a lower directory of overlays
 //! snapshots/ID/{upper,work}                  what is written on top of layers
+//! downloads/HEX                              blobs that are being fetched, and parts of such
 //! pins/NAME                                  other things to keep, with a value: the build cache
 //! containers/  volumes/                      belong to the verbs that run containers
 //! tmp/  leases/  locks/                      of running processes
@@ -24,6 +25,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 mod blobs;
+mod downloads;
 mod images;
 mod index;
 mod layers;
@@ -33,6 +35,7 @@ mod scratch;
 mod sweep;
 
 pub use blobs::{Blob, Hashed};
+pub use downloads::{Download, Growing};
 pub use images::Image;
 pub use layers::Ingested;
 pub use lease::{Lease, Lock};
@@ -44,12 +47,13 @@ pub use sweep::Swept;
 const LAYOUT_FILE: &str = "oci-layout";
 const LAYOUT_VERSION: &str = "1.0.0";
 /// Layers have setuid programs in them, old ones too; only we go there.
-const PLACES: [(&str, u32); 10] = [
+const PLACES: [(&str, u32); 11] = [
     ("blobs", 0o755),
     ("blobs/sha256", 0o755),
     ("layers", 0o700),
     ("snapshots", 0o700),
     ("pins", 0o700),
+    ("downloads", 0o700),
     ("containers", 0o711),
     ("volumes", 0o711),
     ("tmp", 0o700),

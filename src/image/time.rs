@@ -70,6 +70,15 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     in_range.then(|| days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// Seconds since the epoch of `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
+pub fn parse_http(text: &str) -> Option<i64> {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let [_, day, month, year, time, "GMT"] = words.as_slice() else { return None };
+    let at = MONTHS.find(month).filter(|at| month.len() == 3 && at % 3 == 0)?;
+    parse_rfc3339(&format!("{year}-{}-{day}T{time}Z", at / 3 + 1))
+}
+
 fn number(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -113,6 +122,14 @@ fn civil(day: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_dates_of_http_are_read() {
+        assert_eq!(parse_http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for text in ["", "Sun, 06 anF 1994 08:49:37 GMT", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49 GMT"] {
+            assert_eq!(parse_http(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn there_and_back() {

@@ -15,12 +15,15 @@ mod import;
 mod inspect;
 mod kill;
 mod limits;
+mod login;
 mod logs;
 mod network;
 mod options;
 mod pause;
 mod port;
 mod ps;
+mod push;
+mod remote;
 mod rename;
 mod restart;
 mod rm;
@@ -47,7 +50,7 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 31] = [
+const VERBS: [Entry; 35] = [
     entry::<attach::Attach>(),
     entry::<build::Build>(),
     entry::<bundle::Bundle>(),
@@ -60,11 +63,15 @@ const VERBS: [Entry; 31] = [
     entry::<import::Import>(),
     entry::<inspect::Inspect>(),
     entry::<kill::Kill>(),
+    entry::<login::Login>(),
+    entry::<login::Logout>(),
     entry::<logs::Logs>(),
     entry::<network::Network>(),
     entry::<pause::Pause>(),
     entry::<port::Port>(),
     entry::<ps::Ps>(),
+    entry::<remote::Pull>(),
+    entry::<push::Push>(),
     entry::<rename::Rename>(),
     entry::<restart::Restart>(),
     entry::<rm::Rm>(),

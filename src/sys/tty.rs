@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::fd::{check, owned};
-use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
+use nix::sys::termios::{self, LocalFlags, OutputFlags, SetArg, Termios};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Unlocks the pair behind a master and opens its other end, without any name (CVE-2025-52565). KERNEL(4.13)
@@ -67,6 +67,16 @@ impl Drop for Raw {
         // Nobody is left to tell; the user types `reset`.
         let _ = termios::tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
     }
+}
+
+/// Does not show what is typed, until dropped.
+pub fn hide_input(terminal: impl AsFd) -> Result<Raw> {
+    let terminal = nix::unistd::dup(terminal)?;
+    let before = termios::tcgetattr(&terminal)?;
+    let mut hidden = before.clone();
+    hidden.local_flags.remove(LocalFlags::ECHO);
+    termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &hidden)?;
+    Ok(Raw { terminal, before })
 }
 
 /// A line feed that leaves the terminal is a line feed alone: whoever shows it adds the carriage return.

@@ -33,6 +33,13 @@ impl Blob<'_> {
     }
 }
 
+impl Blob<'_> {
+    /// What has been written, from the start; for who does not commit it.
+    pub fn reader(&self) -> Result<File> {
+        File::open(self.scratch.path()).context("open new blob")
+    }
+}
+
 impl Write for Blob<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.scratch.file.write(bytes)

@@ -5,7 +5,7 @@ use super::{Lease, Store};
 use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::image::config::{CONFIG_BYTES_MAX, Descriptor, Document, ImageConfig, MANIFEST_BYTES_MAX, Manifest};
-use crate::image::config::{host_architecture, media_type};
+use crate::image::config::{INDEX_DIGEST, host_architecture, media_type};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 
@@ -22,6 +22,12 @@ impl Image {
     /// The digest of the configuration.
     pub fn id(&self) -> &Digest {
         &self.manifest.config.digest
+    }
+
+    /// What the registry has it under: the manifest, or the index that it was in.
+    pub fn source(&self) -> Digest {
+        let index = self.descriptor.annotations.get(INDEX_DIGEST).and_then(|digest| digest.parse().ok());
+        index.unwrap_or_else(|| self.descriptor.digest.clone())
     }
 
     /// A name if it has one, else its short id.
@@ -68,15 +74,10 @@ impl Store {
 
     /// The image that `text` names: a name, a name with a digest, an id, or the beginning of one.
     pub fn find(&self, text: &str) -> Result<Image> {
-        if let Ok(name) = text.parse::<Reference>() {
-            let same_place = |other: &Reference| (other.domain(), other.path()) == (name.domain(), name.path());
-            let has_name = |(descriptor, names): &(Descriptor, Vec<Reference>)| match name.digest() {
-                None => names.contains(&name),
-                Some(digest) => descriptor.digest == *digest && names.iter().any(same_place),
-            };
-            if let Some((descriptor, names)) = self.entries()?.into_iter().find(has_name) {
-                return self.image(&descriptor, names);
-            }
+        if let Ok(name) = text.parse::<Reference>()
+            && let Some((descriptor, names)) = self.entry_named(&name)?
+        {
+            return self.image(&descriptor, names);
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -88,6 +89,27 @@ impl Store {
             }
         }
         bail!("No such image: {text}")
+    }
+
+    /// The same where `name` is known to be a name.
+    pub fn find_named(&self, name: &Reference) -> Result<Image> {
+        match self.entry_named(name)? {
+            Some((descriptor, names)) => self.image(&descriptor, names),
+            None => bail!("No such image: {}", name.familiar()),
+        }
+    }
+
+    fn entry_named(&self, name: &Reference) -> Result<Option<(Descriptor, Vec<Reference>)>> {
+        let same_place = |other: &Reference| (other.domain(), other.path()) == (name.domain(), name.path());
+        let has_digest = |descriptor: &Descriptor, digest: &Digest| {
+            let index = descriptor.annotations.get(INDEX_DIGEST);
+            descriptor.digest == *digest || index.is_some_and(|index| index == digest.as_str())
+        };
+        let has_name = |(descriptor, names): &(Descriptor, Vec<Reference>)| match name.digest() {
+            None => names.contains(name),
+            Some(digest) => has_digest(descriptor, digest) && names.iter().any(same_place),
+        };
+        Ok(self.entries()?.into_iter().find(has_name))
     }
 
     /// Reads the image that a descriptor leads to; of an index, the one for this machine.

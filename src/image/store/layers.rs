@@ -74,35 +74,40 @@ impl Store {
                 lease.hold(&layer.digest)?;
                 lease.hold(chain_id)?;
             }
-            self.unpack_layer(lease, layer, diff_id, chain.get(..=at).unwrap_or_default(), limits)
-                .with(|| format!("layer {}", layer.digest))?;
+            let open = || self.open_blob(&layer.digest);
+            self.unpack_layer(lease, (layer, diff_id), chain.get(..=at).unwrap_or_default(), open, limits)?;
         }
         Ok(chain)
     }
 
-    fn unpack_layer(
+    /// Lays out a layer, whose blob is here or coming, on those below it; `chain` has their chain ids and its own, which
+    /// the lease holds. What could not be kept, where there was something to do.
+    pub fn unpack_layer<R: Read + Send>(
         &self,
         lease: &Lease,
-        layer: &Descriptor,
-        diff_id: &Digest,
+        (layer, diff_id): (&Descriptor, &Digest),
         chain: &[Digest],
+        open: impl FnOnce() -> Result<R>,
         limits: Limits,
-    ) -> Result<()> {
-        let Some((chain_id, below)) = chain.split_last() else {
-            bail!("layer without a chain id");
+    ) -> Result<Option<Applied>> {
+        let unpack = || -> Result<Option<Applied>> {
+            let Some((chain_id, below)) = chain.split_last() else {
+                bail!("no chain id");
+            };
+            if self.has_layer(chain_id)? {
+                return Ok(None);
+            }
+            let _lock = self.lock(&format!("layer-{}", chain_id.hex()))?;
+            if self.has_layer(chain_id)? {
+                return Ok(None);
+            }
+            let new = NewLayer::begin(self, below)?;
+            let (applied, streamed) = new.fill(open()?, std::io::sink(), limits)?;
+            check(&streamed, layer, diff_id)?;
+            new.publish(self, lease, chain_id, &applied)?;
+            Ok(Some(applied))
         };
-        if self.has_layer(chain_id)? {
-            return Ok(());
-        }
-        let _lock = self.lock(&format!("layer-{}", chain_id.hex()))?;
-        if self.has_layer(chain_id)? {
-            return Ok(());
-        }
-        let new = NewLayer::begin(self, below)?;
-        let source = self.open_blob(&layer.digest)?;
-        let (applied, streamed) = new.fill(source, std::io::sink(), limits)?;
-        check(&streamed, layer, diff_id)?;
-        new.publish(self, lease, chain_id, &applied)
+        unpack().with(|| format!("layer {}", layer.digest))
     }
 
     /// Takes in a layer from outside, in one pass: the blob is kept, and laid out over the layers `below`, which are

@@ -18,6 +18,10 @@ pub(super) struct ScratchFile {
 }
 
 impl ScratchFile {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Gives the file its final name, with its bytes on the disk; what was there before is replaced.
     pub(super) fn publish(self, path: &Path) -> Result<()> {
         fsync(&self.file).context("write to disk")?;

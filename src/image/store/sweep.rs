@@ -27,6 +27,7 @@ impl Store {
     pub fn sweep(&self) -> Result<Swept> {
         self.remove_leftovers()?;
         self.remove_dead_snapshots()?;
+        self.remove_downloads(false)?;
         let mut trash: Vec<ScratchDir> = Vec::new();
         let mut swept = Swept::default();
         {

@@ -1,11 +1,12 @@
 //! `forno create`: makes a container of an image, to be started later.
 
 use super::options::ContainerArgs;
+use super::remote;
 use super::{Forno, Verb};
-use crate::bail;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::image::container::Container;
 use crate::image::container::create::{self, Options};
+use crate::image::plan::platform;
 use crate::image::store::{Image, Store};
 use clap::Args;
 use std::path::Path;
@@ -38,21 +39,12 @@ impl Verb for Create {
     }
 }
 
-/// The image that was asked for.
+/// The image that was asked for, from its registry where that is wanted.
 pub(super) fn image_for(_forno: &Forno, store: &Store, asked: &ContainerArgs) -> Result<Image> {
-    let image = store.find(asked.image()).map_err(|error| {
-        let hint = "see forno images for what is here, and forno build, import or load for how more comes here";
-        Error::new(format!("{error}; {hint}"))
-            .context(format!("Unable to find image {:?} locally", asked.image()))
-            .exit(125)
-    })?;
-    if let Some(platform) = &asked.platform {
-        let own = format!("{}/{}", image.config.os, image.config.architecture);
-        if !(platform == &own || platform.starts_with(&format!("{own}/"))) {
-            bail!("image {} is for {own}, not for {platform}", asked.image());
-        }
-    }
-    Ok(image)
+    let platform = asked.platform.as_deref().map(platform::parse).transpose()?;
+    let lease = store.lease()?;
+    remote::obtain(store, &lease, asked.image(), asked.pull, platform.as_ref(), asked.quiet)
+        .map_err(|error| error.exit(125))
 }
 
 /// Makes the container, and the file with its id where one is wanted.

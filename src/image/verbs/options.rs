@@ -1,5 +1,6 @@
 //! The options of `run` and `create`: docker's, and what they mean.
 
+use super::remote::PullPolicy;
 use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::image::config::Healthcheck;
@@ -123,9 +124,9 @@ pub(super) struct ContainerArgs {
     /// Write the container's id to a file
     #[arg(long, value_name = "FILE")]
     pub(super) cidfile: Option<PathBuf>,
-    /// When to get the image from its registry: always, missing or never
-    #[arg(long, value_name = "WHEN", default_value = "missing")]
-    pub(super) pull: String,
+    /// When to get the image from its registry
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = PullPolicy::Missing)]
+    pub(super) pull: PullPolicy,
     /// Only an image of this platform
     #[arg(long, value_name = "PLATFORM")]
     pub(super) platform: Option<String>,
