@@ -53,6 +53,8 @@ pub struct Build<'a> {
     pub named: BTreeMap<String, Tree>,
     pub settings: Settings,
     pub progress: Progress,
+    /// Finds an image, here or in its registry; for a platform, where that is not this machine's.
+    pub obtain: &'a dyn Fn(&Reference, Option<&Platform>) -> Result<Image>,
     /// What the image is going to be called.
     pub names: Vec<Reference>,
 }
@@ -68,16 +70,13 @@ impl Build<'_> {
     pub fn plan(&self, lenient: bool) -> Result<Planned> {
         let dockerfile = Dockerfile::parse(&self.input.name, &self.input.dockerfile)?;
         let mut images = BTreeMap::new();
-        let mut find = |name: &Reference, _: &Platform| -> Result<Option<ImageConfig>> {
-            match self.find(name) {
-                Ok(image) => {
-                    let config = image.config.clone();
-                    images.insert(name.clone(), image);
-                    Ok(Some(config))
-                }
-                Err(_) if lenient => Ok(None),
-                Err(error) => Err(error),
-            }
+        let mut find = |name: &Reference, platform: &Platform| -> Result<Option<ImageConfig>> {
+            // Who only wants to know does not fetch.
+            let found = if lenient { self.store.find_named(name).ok() } else { Some(self.find(name, Some(platform))?) };
+            let Some(image) = found else { return Ok(None) };
+            let config = image.config.clone();
+            images.insert(name.clone(), image);
+            Ok(Some(config))
         };
         let plan = plan::plan(&dockerfile, &self.options, &mut find)?;
         if !lenient {
@@ -86,11 +85,9 @@ impl Build<'_> {
         Ok(Planned { plan, images })
     }
 
-    fn find(&self, name: &Reference) -> Result<Image> {
-        let image = self
-            .store
-            .find(&name.familiar())
-            .map_err(|error| Error::new(format!("{error}; bring it here with forno import or forno pull")))?;
+    fn find(&self, name: &Reference, platform: Option<&Platform>) -> Result<Image> {
+        let host = plan::platform::host();
+        let image = (self.obtain)(name, platform.filter(|platform| **platform != host))?;
         self.store.hold_image(self.lease, &image)?;
         Ok(image)
     }
@@ -107,7 +104,7 @@ impl Build<'_> {
                 if let Place::Image(name) = place
                     && !images.contains_key(name)
                 {
-                    let image = self.find(name).with(|| format!("{}:{}", plan.name, step.span.first))?;
+                    let image = self.find(name, None).with(|| format!("{}:{}", plan.name, step.span.first))?;
                     images.insert(name.clone(), image);
                 }
             }

@@ -1,5 +1,6 @@
 //! `forno build`: a Dockerfile becomes an image.
 
+use super::remote::{self, PullPolicy};
 use super::{Forno, Verb};
 use crate::bail;
 use crate::error::{Context, Result};
@@ -7,6 +8,7 @@ use crate::image::build::context::{self, DockerfileAt};
 use crate::image::build::progress::{Mode, Progress};
 use crate::image::build::settings::{SecretSource, Settings};
 use crate::image::build::{Build as Job, Tree};
+use crate::image::config::Platform;
 use crate::image::plan::run::Network;
 use crate::image::plan::{self, NamedContext, Options, platform};
 use crate::image::reference::Reference;
@@ -81,6 +83,10 @@ pub(super) struct Build {
     /// An entry of /etc/hosts for RUN
     #[arg(long, value_name = "NAME:ADDRESS")]
     add_host: Vec<String>,
+    /// When to get images from their registries
+    #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, require_equals = true,
+        default_value_t = PullPolicy::Missing, default_missing_value = "always")]
+    pull: PullPolicy,
     /// The size of /dev/shm for RUN
     #[arg(long, value_name = "BYTES")]
     shm_size: Option<String>,
@@ -130,8 +136,20 @@ impl Verb for Build {
         if let Some(name) = self.tag.iter().find(|name| name.digest().is_some()) {
             bail!("--tag {}: a new image's name cannot have a digest", name.familiar());
         }
-        let job =
-            Job { store: &store, lease: &lease, input, options, named, settings, progress, names: self.tag.clone() };
+        let obtain = |name: &Reference, platform: Option<&Platform>| {
+            remote::obtain(&store, &lease, &name.familiar(), self.pull, platform, quiet)
+        };
+        let job = Job {
+            obtain: &obtain,
+            store: &store,
+            lease: &lease,
+            input,
+            options,
+            named,
+            settings,
+            progress,
+            names: self.tag.clone(),
+        };
         let planned = job.plan(self.plan || self.check)?;
         if self.plan {
             forno.print(&plan::print(&planned.plan))?;
