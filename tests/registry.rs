@@ -14,4 +14,5 @@ mod registry {
     mod places;
     mod server;
     mod transfer;
+    mod words;
 }

@@ -4,6 +4,7 @@ use super::docker::{Login, PASSWORD, Registry, USER, base64};
 use super::honest::Content;
 use super::kit::*;
 use super::server::{Answer, Server};
+use super::words::LastWords;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -32,10 +33,10 @@ fn basic_and_token_registries_let_in_who_logs_in() {
         let (name, host) = (registry.name("private/app:1"), registry.host());
         kitchen.busybox(&name);
         let refused = call(&kitchen, &["push", "-q", &name]);
-        refused.fails(&["push "]);
+        refused.gives_up(&["push "]);
         let wrong =
             Output::of(forno(&kitchen).args(["login", "-u", USER, "--password-stdin", &host]), Some(b"wrong\n"));
-        wrong.fails(&["log in to localhost", "401"]);
+        wrong.gives_up(&["log in to localhost", "401"]);
         assert!(!kitchen.path("home/.docker/config.json").exists());
         let right = Output::of(
             forno(&kitchen).args(["login", "-u", USER, "--password-stdin", &host]),
@@ -56,10 +57,10 @@ fn basic_and_token_registries_let_in_who_logs_in() {
         }
         call(&kitchen, &["logout", &host]).ok().stdout_has("Removing login credentials");
         call(&kitchen, &["logout", &host]).ok().stdout_has("Not logged in");
-        call(&kitchen, &["pull", "-q", "--creds", "ana:wrong", &name]).fails(&["401"]);
+        call(&kitchen, &["pull", "-q", "--creds", "ana:wrong", &name]).gives_up(&["401"]);
         call(&kitchen, &["pull", "--creds", "ana:secret", &name]).ok();
         call(&kitchen, &["rmi", &name]).ok();
-        call(&kitchen, &["pull", "-q", &name]).fails(&["pull "]);
+        call(&kitchen, &["pull", "-q", &name]).gives_up(&["pull "]);
     }
 }
 
@@ -72,7 +73,7 @@ fn who_has_no_account_may_pull_what_is_public() {
     call(&kitchen, &["push", "--creds", "ana:secret", &name]).ok();
     call(&kitchen, &["rmi", &name]).ok();
     call(&kitchen, &["pull", &name]).ok();
-    call(&kitchen, &["push", "-q", &name]).fails(&["push "]);
+    call(&kitchen, &["push", "-q", &name]).gives_up(&["push "]);
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn a_helper_gives_keeps_and_forgets() {
     let path = format!("{}:{}", kitchen.path("bin").display(), std::env::var("PATH").unwrap());
     let call = |args: &[&str]| Output::of(forno(&kitchen).env("PATH", &path).args(args), None);
     let name = format!("{}/a/b:1", server.host());
-    call(&["pull", "-q", &name]).fails(&["forno login"]);
+    call(&["pull", "-q", &name]).gives_up(&["forno login"]);
     call(&["login", "-u", "ana", "-p", "secret", &server.host()]).ok();
     call(&["pull", &name]).ok();
     let kept: Value = serde_json::from_slice(&fs::read(kitchen.path("home/.docker/config.json")).unwrap()).unwrap();

@@ -63,8 +63,8 @@ impl Registry {
                 let keys = directory.clone();
                 let server = Server::start(move |request| token(request, &keys));
                 config += &format!(
-                    "auth: {{token: {{realm: 'http://{}/token', service: test, issuer: tests, rootcertbundle: {}}}}}\n",
-                    server.host(),
+                    "auth: {{token: {{realm: 'http://localhost:{}/token', service: test, issuer: tests, rootcertbundle: {}}}}}\n",
+                    server.host().rsplit(':').next().unwrap(),
                     at("server.crt")
                 );
                 tokens = Some(server);
@@ -109,12 +109,14 @@ impl Drop for Registry {
 fn authority(directory: &std::path::Path) {
     let script = r#"set -e
         cd "$1"; mkdir authority
+        printf '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n' >openssl.cnf
+        export OPENSSL_CONF=$PWD/openssl.cnf
         openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=test authority" -keyout ca.key -out authority/ca.crt
         openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >names
         openssl x509 -req -in server.csr -CA authority/ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt"#;
-    let made = Command::new("sh").args(["-c", script, "sh"]).arg(directory).stderr(Stdio::null()).status();
-    assert!(made.unwrap().success());
+    let made = Command::new("sh").args(["-c", script, "sh"]).arg(directory).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
 }
 
 /// The token server: one user may do everything, and nobody else anything but pull from `public/`.

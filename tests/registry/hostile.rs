@@ -4,6 +4,7 @@ use super::docker::base64;
 use super::honest::{CONFIG, Content, INDEX, LAYER, MANIFEST};
 use super::kit::*;
 use super::server::{Answer, Body, Server};
+use super::words::LastWords;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
@@ -54,13 +55,13 @@ fn bytes_that_are_not_what_the_digest_says_stay_out() {
         bytes[last] ^= 1;
         Body::Bytes(bytes)
     };
-    lie("blobs", flipped).fails(&["pull "]);
-    lie("manifests", flipped).fails(&["digest is sha256:"]);
-    lie("blobs", |bytes| Body::Short(bytes[..bytes.len() / 2].to_vec(), bytes.len())).fails(&["pull "]);
-    lie("blobs", |bytes| Body::Bytes(bytes[..bytes.len() - 1].to_vec())).fails(&["pull "]);
-    lie("blobs", |bytes| Body::Bytes([bytes, vec![0]].concat())).fails(&["pull "]);
-    lie("blobs", |_| Body::Endless).fails(&["pull "]);
-    lie("manifests", |_| Body::Endless).fails(&["more than 4194304 bytes"]);
+    lie("blobs", flipped).gives_up(&["pull "]);
+    lie("manifests", flipped).gives_up(&["digest is sha256:"]);
+    lie("blobs", |bytes| Body::Short(bytes[..bytes.len() / 2].to_vec(), bytes.len())).gives_up(&["pull "]);
+    lie("blobs", |bytes| Body::Bytes(bytes[..bytes.len() - 1].to_vec())).gives_up(&["pull "]);
+    lie("blobs", |bytes| Body::Bytes([bytes, vec![0]].concat())).gives_up(&["pull "]);
+    lie("blobs", |_| Body::Endless).gives_up(&["pull "]);
+    lie("manifests", |_| Body::Endless).gives_up(&["more than 4194304 bytes"]);
 }
 
 fn honest_digest(server: &Server, _: &Kitchen) -> String {
@@ -101,7 +102,7 @@ fn documents_that_can_be_read_in_two_ways_are_refused() {
         let mut content = Content::default();
         content.manifest("1", kind, &document);
         let server = content.serve(|_| None);
-        kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).fails(&["pull "]);
+        kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).gives_up(&["pull "]);
         assert_empty(&kitchen);
     }
 }
@@ -119,7 +120,7 @@ fn a_configuration_that_does_not_fit_the_layers_is_refused() {
         let layer = content.blob(LAYER, &gzip(&archive));
         content.manifest("1", MANIFEST, &json!({"schemaVersion": 2, "config": config, "layers": [layer]}));
         let server = content.serve(|_| None);
-        kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).fails(&["pull "]);
+        kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).gives_up(&["pull "]);
         assert_empty(&kitchen);
     }
 }
@@ -225,7 +226,7 @@ fn a_realm_on_another_host_gets_no_credentials() {
     });
     let file = authfile(&kitchen, &server.host());
     let name = format!("{}/a/b:1", server.host());
-    kitchen.forno(["pull", "--authfile", &file, &name]).fails(&["somebody else's host"]);
+    kitchen.forno(["pull", "--authfile", &file, &name]).gives_up(&["somebody else's host"]);
     assert!(
         thief.authorizations().is_empty() && thief.requests().iter().all(|request| !request.target.contains("ana"))
     );
@@ -243,7 +244,7 @@ fn an_identity_token_stays_with_its_host_too() {
     fs::write(&file, json!({"auths": {server.host(): {"identitytoken": "hunter2"}}}).to_string()).unwrap();
     kitchen
         .forno(["pull", "--authfile", file.to_str().unwrap(), &format!("{}/a/b:1", server.host())])
-        .fails(&["somebody else's host"]);
+        .gives_up(&["somebody else's host"]);
     assert!(thief.requests().is_empty());
 }
 
@@ -281,7 +282,7 @@ fn a_ring_of_redirects_and_strange_locations_end() {
         let kitchen = Kitchen::new();
         let location = location.to_owned();
         let server = Server::start(move |_| Answer::new(302).header("Location", location.clone()));
-        kitchen.forno(["pull", "--retry", "0", &format!("{}/a/b:1", server.host())]).fails(&["pull "]);
+        kitchen.forno(["pull", "--retry", "0", &format!("{}/a/b:1", server.host())]).gives_up(&["pull "]);
         assert!(server.requests().len() < 40);
     }
 }
@@ -294,6 +295,6 @@ fn what_a_registry_says_stays_one_harmless_line() {
         json!({"errors": [{"code": "DENIED", "message": "\u{1b}]0;title\u{7}no\nforno: all is well\r"}]}).to_string();
     *said.lock().unwrap() = body.clone();
     let server = Server::start(move |_| Answer::new(403).bytes(body.clone()));
-    let output = kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).fails(&["403", "no"]);
+    let output = kitchen.forno(["pull", &format!("{}/a/b:1", server.host())]).gives_up(&["403", "no"]);
     assert!(!output.stderr.contains('\u{1b}') && !output.stderr.contains('\u{7}'), "{output:?}");
 }

@@ -120,10 +120,21 @@ impl Drop for Server {
 
 fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, handler: &Handler) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
+    let method = exchange(&stream, &mut reader, log, handler)?;
+    // As a proxy, what comes through it is answered in the same way.
+    if method == "CONNECT" { exchange(&stream, &mut reader, log, handler).map(drop) } else { Ok(()) }
+}
+
+fn exchange(
+    mut stream: &TcpStream,
+    reader: &mut BufReader<TcpStream>,
+    log: &Mutex<Vec<Request>>,
+    handler: &Handler,
+) -> std::io::Result<String> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split(' ').map(str::to_owned);
-    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(()) };
+    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(String::new()) };
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -137,7 +148,10 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, handler: &Handler) -> std
     reader.read_exact(&mut request.body)?;
     log.lock().unwrap().push(request.clone());
     let answer = handler(&request);
-    let mut head = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", answer.status);
+    let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
+    if request.method != "CONNECT" {
+        head += "Connection: close\r\n";
+    }
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -149,17 +163,16 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, handler: &Handler) -> std
         Body::Short(bytes, length) => (bytes, Some(length)),
         Body::Endless => (vec![7; 1 << 16], None),
     };
-    let announced = answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    if let Some(length) = length.filter(|_| !announced) {
+    if let Some(length) = length.filter(|_| request.method != "CONNECT") {
         head += &format!("Content-Length: {length}\r\n");
     }
-    let mut stream = stream;
     stream.write_all(format!("{head}\r\n").as_bytes())?;
-    if request.method != "HEAD" {
+    if !matches!(request.method.as_str(), "HEAD" | "CONNECT") {
         stream.write_all(&bytes)?;
         while length.is_none() {
             stream.write_all(&bytes)?;
         }
     }
-    stream.flush()
+    stream.flush()?;
+    Ok(request.method)
 }

@@ -184,7 +184,7 @@ impl Client {
             let last = tries >= self.retries;
             tries += 1;
             let wait = match self.try_once(call) {
-                Ok(response) if !is_passing(response.status()) || (last && !call.repeat) => return Ok(response),
+                Ok(response) if !is_passing(response.status()) || !call.repeat => return Ok(response),
                 Ok(mut response) => {
                     let asked = retry_after(&response);
                     if last || asked.is_some_and(|wait| wait > RETRY_AFTER_MAX) {

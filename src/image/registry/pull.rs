@@ -71,7 +71,9 @@ pub fn pull(store: &Store, lease: &Lease, wanted: &Wanted, options: &Options, pr
 fn unchanged(store: &Store, lease: &Lease, wanted: &Wanted, clients: &[Client]) -> Result<Option<Pulled>> {
     let Ok(image) = store.find_named(wanted.name) else { return Ok(None) };
     let platform = wanted.platform.cloned().unwrap_or_else(platform::host);
-    if (&image.config.os, &image.config.architecture) != (&platform.os, &platform.architecture) {
+    // Which of several variants it was, nobody has written down.
+    let other = (&image.config.os, &image.config.architecture) != (&platform.os, &platform.architecture);
+    if other || platform.variant.is_some() {
         return Ok(None);
     }
     store.hold_image(lease, &image)?;
