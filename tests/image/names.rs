@@ -30,10 +30,10 @@ fn an_image_goes_with_its_last_name_and_its_bytes_with_it() {
     let kitchen = Kitchen::new();
     kitchen.forno(["images"]).ok();
     let before = kitchen.files();
-    let id = image(&kitchen, "a", "f");
-    kitchen.forno(["tag", "a", "b:2"]).ok();
-    kitchen.forno(["rmi", "a"]).ok().stdout_is("Untagged: a:latest\n");
-    kitchen.forno(["inspect", "a"]).fails(&["No such object: a"]).stdout_is("[]\n");
+    let id = image(&kitchen, "one", "f");
+    kitchen.forno(["tag", "one", "b:2"]).ok();
+    kitchen.forno(["rmi", "one"]).ok().stdout_is("Untagged: one:latest\n");
+    kitchen.forno(["inspect", "one"]).fails(&["No such object: one"]).stdout_is("[]\n");
     kitchen.forno(["inspect", "-f", "{{.RepoTags}}", "b:2"]).ok().stdout_is("[b:2]\n");
     kitchen.forno(["rmi", "b:2"]).ok().stdout_is(&format!("Untagged: b:2\nDeleted: {id}\n"));
     let mut after = kitchen.files();
