@@ -205,7 +205,8 @@ impl Client {
     /// One try, with what it takes to be let in.
     fn try_once(&self, call: &Call) -> std::result::Result<Response, Failure> {
         let mut scopes = call.scopes.clone();
-        for round in 0.. {
+        let mut rounds = 0..2;
+        loop {
             let authorization = self.authorization(&scopes)?;
             let mut response = self.follow(call, authorization.as_deref())?;
             if response.status() != StatusCode::UNAUTHORIZED {
@@ -213,12 +214,11 @@ impl Client {
             }
             let ours = Origin::of(&call.uri)? == self.origin;
             // The first answer says what is wanted, the second that our token is too old or allows too little.
-            if round < 2 && ours && self.learn(&response, &mut scopes, authorization.is_some()) {
+            if rounds.next().is_some() && ours && self.learn(&response, &mut scopes, authorization.is_some()) {
                 continue;
             }
             return Err(Failure::lasting(self.unauthorized(&mut response)));
         }
-        Ok(self.follow(call, None)?)
     }
 
     fn unauthorized(&self, response: &mut Response) -> Error {

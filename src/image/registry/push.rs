@@ -38,9 +38,7 @@ pub fn push(
         }
         store.hold_image(lease, image)?;
         // The registry itself: mirrors are for pulling.
-        let Some(client) =
-            Client::all(name, options)?.into_iter().filter(|client| client.endpoint.can_push).next_back()
-        else {
+        let Some(client) = Client::all(name, options)?.into_iter().rfind(|client| client.endpoint.can_push) else {
             bail!("no registry takes it");
         };
         let relatives = store.images()?.0;
