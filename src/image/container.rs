@@ -39,6 +39,7 @@ pub mod signals;
 pub mod spec;
 pub mod state;
 pub mod supervise;
+pub mod view;
 
 use super::store::Store;
 use crate::bail;

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod digest;
 pub mod dockerfile;
 pub mod dockerignore;
+pub mod events;
 pub mod glob;
 pub mod layer;
 pub mod listing;

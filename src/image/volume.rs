@@ -2,6 +2,7 @@
 
 use super::container::names;
 use super::container::state::now;
+use super::events;
 use super::store::{Store, remove_tree};
 use crate::bail;
 use crate::error::{Context, Error, Result};
@@ -53,7 +54,10 @@ pub fn ensure(store: &Store, new: Volume) -> Result<Volume> {
         open_to_all(scratch.path())?;
         std::fs::write(scratch.path().join(RECORD), serde_json::to_vec(&new)?).with(|| format!("write {RECORD}"))?;
         // Where somebody else has made it meanwhile, theirs is the one.
-        scratch.publish(&directory(store, &new.name)).map(drop)
+        if scratch.publish(&directory(store, &new.name))?.is_some() {
+            events::of(store, "volume", &new.name, "create");
+        }
+        Ok(())
     };
     make().with(|| format!("volume {}", new.name))?;
     match find(store, &new.name)? {
@@ -138,6 +142,7 @@ pub fn remove(store: &Store, name: &str) -> Result<()> {
         bail!("volume {name} is in use by {}", users.join(", "));
     }
     drop(store.to_trash(&directory(store, name))?);
+    events::of(store, "volume", name, "destroy");
     Ok(())
 }
 
@@ -148,5 +153,6 @@ pub fn remove_unused(store: &Store, name: &str) -> Result<()> {
         return Ok(());
     }
     let trash = store.to_trash(&directory(store, name))?;
+    events::of(store, "volume", name, "destroy");
     remove_tree(trash.path())
 }

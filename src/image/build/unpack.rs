@@ -89,6 +89,11 @@ pub fn unpack_stream(copier: &Copier, source: impl BufRead + Send + 'static) -> 
     lay_out(copier, inflate_stream(source)?, "/")
 }
 
+/// Lays out an archive that comes through a pipe below a directory.
+pub fn unpack_into(copier: &Copier, source: impl BufRead + Send + 'static, destination: &str) -> Result<()> {
+    lay_out(copier, inflate_stream(source)?, destination)
+}
+
 fn inflate_stream(mut source: impl BufRead + Send + 'static) -> Result<Box<dyn BufRead + Send>> {
     let first = source.fill_buf().context("read")?;
     match COMPRESSIONS.iter().find(|(magic, _)| first.starts_with(magic)) {

@@ -6,6 +6,7 @@ use super::{CONFIG, Container, STATE, names, signals};
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::image::container_config::absolute;
+use crate::image::events;
 use crate::image::layer::Limits;
 use crate::image::store::{Image, Store};
 use crate::image::volume;
@@ -40,7 +41,10 @@ pub fn create(store: &Store, image: &Image, options: Options) -> Result<Containe
     let snapshot = store.create_snapshot(&lease, &layers, Some(container.directory()))?;
     config.snapshot = snapshot.id().to_owned();
     match publish(store, &container, &mut config, options.name.as_deref()) {
-        Ok(()) => Ok(container),
+        Ok(()) => {
+            events::of_container(store, &config, "create", &[]);
+            Ok(container)
+        }
         Err(error) => {
             // The next sweep would find it too.
             let _ = snapshot.remove(store);

@@ -6,7 +6,7 @@ use super::config::{Config, MountKind};
 use super::runtime::{Runtime, STATE_ROOT};
 use crate::error::{Context, Result};
 use crate::image::store::{Store, remove_tree};
-use crate::image::{network, volume};
+use crate::image::{events, network, volume};
 use crate::sys::Errno;
 use std::path::Path;
 
@@ -49,5 +49,6 @@ pub fn remove(store: &Store, container: &Container, config: &Config, volumes: bo
         }
     }
     drop(trash);
+    events::of_container(store, config, "destroy", &[]);
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::state::{State, Status, now};
 use super::{ATTACH, Container, remove, signals};
 use crate::bail;
 use crate::error::{Context, Error, Result};
+use crate::image::events;
 use crate::image::store::Store;
 use crate::sys::event::{self, Ready, Wanted};
 use crate::sys::process::{self, Exit, Signals};
@@ -147,8 +148,7 @@ impl<'a> Supervisor<'a> {
                 return self.finish(code);
             }
             self.state.restart_count += 1;
-            // `forno update` may have changed it.
-            self.config = self.container.config().unwrap_or_else(|_| self.config.clone());
+            self.happened("restart", &[]);
         }
     }
 
@@ -177,6 +177,7 @@ impl<'a> Supervisor<'a> {
         };
         self.save();
         self.started = true;
+        self.happened("start", &[]);
         self.clients.tell(&Event::Started);
         let exit = loop {
             if let Some(exit) = self.turn(Some(&mut run), None)? {
@@ -189,11 +190,17 @@ impl<'a> Supervisor<'a> {
         self.state.exit_code = code;
         self.state.finished_at = now();
         self.state.pid = 0;
+        // `forno update` and `forno rename` may have changed it.
+        self.config = self.container.config().unwrap_or_else(|_| self.config.clone());
         // Nobody is to see the end between two lives and take it for the last.
         self.state.status = if self.goes_on(code) { Status::Restarting } else { Status::Exited };
         self.state.endpoint = None;
         run.end(self);
         self.save();
+        if self.state.oom_killed {
+            self.happened("oom", &[]);
+        }
+        self.happened("die", &[("exitCode", code.to_string())]);
         Ok(code)
     }
 
@@ -317,6 +324,7 @@ impl<'a> Supervisor<'a> {
             (Request::Signal { signal, stop }, run) => {
                 self.state.stopped_by_user |= stop;
                 let done = run.map_or(Ok(()), |run| self.signal(run, signal));
+                self.happened("kill", &[("signal", signal.to_string())]);
                 self.clients.answer(client, &Event::Done(done.err().map(|error| error.to_string())));
             }
             (Request::Pause, Some(_)) => self.freeze(client, true),
@@ -350,6 +358,7 @@ impl<'a> Supervisor<'a> {
         if done.is_ok() {
             self.state.status = to;
             self.save();
+            self.happened(if pause { "pause" } else { "unpause" }, &[]);
         }
         self.clients.answer(client, &Event::Done(done.err()));
     }
@@ -373,6 +382,10 @@ impl<'a> Supervisor<'a> {
             }
         }
         exit
+    }
+
+    fn happened(&self, action: &str, more: &[(&str, String)]) {
+        events::of_container(self.store, &self.config, action, more);
     }
 
     /// Nobody can be told that nobody can be told: a state that could not be written is one of a dead supervisor.
@@ -401,6 +414,9 @@ impl<'a> Supervisor<'a> {
 
     fn finish(mut self, code: i32) -> Result<u8> {
         self.save();
+        if self.state.stopped_by_user {
+            self.happened("stop", &[]);
+        }
         self.leave();
         // Only now: whoever waits for the end may count on what belonged to the container being free.
         self.clients.tell(&Event::Ended { code: shell(code), last: true });

@@ -31,23 +31,19 @@ pub struct Differed {
 /// Writes everything below `root` as an uncompressed layer.
 pub fn diff(root: BorrowedFd, out: impl Write, options: Options) -> Result<Differed> {
     let mut tree = Tree { writer: Writer::new(out), options, names: HashMap::new(), done: Differed::default() };
-    let mut levels = vec![Level::open(root, c".", Vec::new())?];
-    while let Some(level) = levels.last_mut() {
-        let Some(name) = level.left.pop() else {
-            levels.pop();
-            continue;
-        };
-        let path = [level.path.as_slice(), name.to_bytes()].concat();
-        let below =
-            tree.entry(level.fd.as_fd(), &name, &path).with(|| format!("pack {:?}", String::from_utf8_lossy(&path)))?;
-        if below {
-            let next = Level::open(level.fd.as_fd(), &name, [&path, &b"/"[..]].concat())
-                .with(|| format!("pack {:?}", String::from_utf8_lossy(&path)))?;
-            levels.push(next);
-        }
-    }
+    tree.below(Level::open(root, c".", Vec::new())?)?;
     tree.writer.finish()?;
     Ok(tree.done)
+}
+
+/// Writes what is at a name as `path`, and everything below it, as an ordinary archive.
+pub fn pack(at: BorrowedFd, name: &CStr, path: &[u8], out: impl Write) -> Result<()> {
+    let options = Options { marks: Marks::Trusted, epoch: None };
+    let mut tree = Tree { writer: Writer::new(out), options, names: HashMap::new(), done: Differed::default() };
+    if tree.entry(at, name, path)? {
+        tree.below(Level::open(at, name, [path, b"/"].concat())?)?;
+    }
+    tree.writer.finish()
 }
 
 /// A directory on the way, and what is left to do in it, the next one last.
@@ -76,6 +72,24 @@ struct Tree<W> {
 }
 
 impl<W: Write> Tree<W> {
+    /// Writes everything in a directory.
+    fn below(&mut self, first: Level) -> Result<()> {
+        let mut levels = vec![first];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.left.pop() else {
+                levels.pop();
+                continue;
+            };
+            let path = [level.path.as_slice(), name.to_bytes()].concat();
+            let shown = || format!("pack {:?}", String::from_utf8_lossy(&path));
+            if self.entry(level.fd.as_fd(), &name, &path).with(shown)? {
+                let next = Level::open(level.fd.as_fd(), &name, [&path, &b"/"[..]].concat()).with(shown)?;
+                levels.push(next);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes one entry; whether it is a directory, whose own are to follow.
     fn entry(&mut self, at: BorrowedFd, name: &CStr, path: &[u8]) -> Result<bool> {
         let stat = tree::stat_at(at, name).context("stat")?;

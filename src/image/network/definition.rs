@@ -7,6 +7,7 @@ use crate::error::{Context, Error, Result};
 use crate::image::container::names;
 use crate::image::container::state::now;
 use crate::image::digest::Digest;
+use crate::image::events;
 use crate::image::store::Store;
 use crate::sys::Errno;
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,7 @@ pub fn create(store: &Store, name: &str, wanted: Wanted) -> Result<Network> {
     let directory = file.parent().unwrap_or(store.path());
     std::fs::create_dir_all(directory).with(|| format!("create {}", directory.display()))?;
     store.replace(&file, &serde_json::to_vec(&network)?)?;
+    events::of(store, "network", &network.name, "create");
     Ok(network)
 }
 
@@ -268,7 +270,9 @@ pub fn remove(store: &Store, name: &str) -> Result<()> {
         bail!("network {name} is in use by {}", users.join(", "));
     }
     super::bridge::remove_idle(store, &network)?;
-    std::fs::remove_file(path(store, name)).with(|| format!("remove network {name}"))
+    std::fs::remove_file(path(store, name)).with(|| format!("remove network {name}"))?;
+    events::of(store, "network", name, "destroy");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ fn is_over(channel: &std::os::fd::OwnedFd) -> Result<bool> {
 }
 
 /// `2024-02-29T12:00:00Z`, `1709208000`, or so long ago: `10m`.
-fn point_in_time(text: &str) -> Result<i64> {
+pub(super) fn point_in_time(text: &str) -> Result<i64> {
     if let Some(seconds) = time::parse_rfc3339(text).or_else(|| text.split('.').next()?.parse().ok()) {
         return Ok(seconds);
     }

@@ -2,6 +2,7 @@
 
 use super::{Forno, Verb};
 use crate::error::Result;
+use crate::image::events;
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -29,6 +30,7 @@ impl Verb for Rename {
         let old = std::mem::replace(&mut config.name, self.name);
         container.set_config(&store, &config)?;
         naming.take_from(&old, &config.id)?;
+        events::of_container(&store, &config, "rename", &[("oldName", format!("/{old}"))]);
         Ok(0)
     }
 }

@@ -5,8 +5,8 @@ use super::health::Check;
 use super::streams::Streams;
 use crate::error::{Context, Result};
 use crate::image::container::console::Console;
-use crate::image::container::state::{Endpoint, Health};
-use crate::image::container::{copy_up, files, processes, spec};
+use crate::image::container::state::{Endpoint, Health, State};
+use crate::image::container::{copy_up, files, processes, spec, view};
 use crate::image::network::{self, Attached};
 use crate::sys::event::{Ready, Wanted};
 use crate::sys::process::{self, Exit, pid_t};
@@ -39,7 +39,7 @@ impl Run {
         let mut snapshot = store.snapshot(&config.snapshot)?;
         if !spec::shares_mounts(config) {
             // Mounts of a namespace of ours are gone when we are, however that comes.
-            own_mounts()?;
+            view::own_mounts()?;
         }
         snapshot.mount(store, &container.rootfs(), config.auto_remove)?;
         drop(snapshot);
@@ -101,8 +101,14 @@ impl Run {
         let Some(check) = &mut self.check else {
             return;
         };
+        let health = |state: &State| state.health.as_ref().map(|health| health.status.clone()).unwrap_or_default();
+        let before = health(&supervisor.state);
         if check.reaped(pid, exit, &supervisor.container, &mut supervisor.state) {
             supervisor.save();
+            let now = health(&supervisor.state);
+            if now != before {
+                supervisor.happened(&format!("health_status: {now}"), &[]);
+            }
         }
     }
 
@@ -123,14 +129,6 @@ impl Run {
             supervisor.state.error = error.to_string();
         }
     }
-}
-
-fn own_mounts() -> Result<()> {
-    use crate::sys::mount::{Attributes, SLAVE, mount_setattr};
-    process::unshare(process::CLONE_NEWNS).context("make a mount namespace")?;
-    let root = std::fs::File::open("/").context("open /")?;
-    let slave = Attributes { propagation: SLAVE, ..Attributes::default() };
-    mount_setattr(&root, true, slave).context("make mounts receive only")
 }
 
 fn oom_file(pid: pid_t) -> Option<PathBuf> {
