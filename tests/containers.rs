@@ -1,6 +1,11 @@
 //! Black-box tests of the verbs that run containers: `forno` and the runtime beside it, on a tiny image of busybox, in a
 //! store and in mount and network namespaces of their own. They need root and busybox-static.
 
+mod containers {
+    mod options;
+    mod verbs;
+}
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;

@@ -27,6 +27,7 @@ pub mod create;
 pub mod end;
 pub mod exec;
 pub mod files;
+pub mod init;
 pub mod inspect;
 pub mod launch;
 pub mod log;
@@ -39,6 +40,7 @@ pub mod signals;
 pub mod spec;
 pub mod state;
 pub mod supervise;
+pub mod usage;
 pub mod view;
 
 use super::store::Store;

@@ -29,7 +29,14 @@ pub fn of(store: &Store, kind: &str, id: &str, action: &str) {
     tell(store, kind, id, action, Map::new(), &[]);
 }
 
-fn tell(store: &Store, kind: &str, id: &str, action: &str, mut attributes: Map<String, Value>, more: &[(&str, String)]) {
+fn tell(
+    store: &Store,
+    kind: &str,
+    id: &str,
+    action: &str,
+    mut attributes: Map<String, Value>,
+    more: &[(&str, String)],
+) {
     attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut event = json!({

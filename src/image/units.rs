@@ -25,6 +25,24 @@ pub fn size(bytes: u64) -> String {
     text + UNITS[unit]
 }
 
+/// `1.5MiB`: four digits that count, and 1024s.
+pub fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let whole = (value as u64).to_string().len();
+    let decimals = 4usize.saturating_sub(whole);
+    let mut text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    }
+    text + UNITS[unit]
+}
+
 /// `About an hour`, `3 weeks`.
 pub fn duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;
@@ -73,6 +91,15 @@ mod tests {
             (u64::MAX, "18447PB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn four_digits_and_a_binary_unit() {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1536, "1.5KiB"), (64 << 20, "64MiB"), (12_345_678, "11.77MiB")]
+        {
+            assert_eq!(binary(bytes), text);
         }
     }
 

@@ -4,14 +4,19 @@ mod attach;
 mod build;
 mod bundle;
 mod commit;
+mod cp;
 mod create;
 mod diff;
 mod each;
+mod events;
 mod exec;
+mod generate;
 mod help;
 mod history;
 mod images;
 mod import;
+mod info;
+mod init;
 mod inspect;
 mod kill;
 mod limits;
@@ -30,11 +35,14 @@ mod rm;
 mod rmi;
 mod run;
 mod start;
+mod stats;
 mod stop;
 mod supervise;
+mod system;
 mod tag;
 mod top;
 mod unbundle;
+mod update;
 mod volume;
 mod wait;
 
@@ -50,17 +58,22 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 35] = [
+const VERBS: [Entry; 44] = [
     entry::<attach::Attach>(),
     entry::<build::Build>(),
     entry::<bundle::Bundle>(),
     entry::<commit::Commit>(),
+    entry::<cp::Cp>(),
     entry::<create::Create>(),
     entry::<diff::Diff>(),
+    entry::<events::Events>(),
     entry::<exec::Exec>(),
+    entry::<generate::Generate>(),
     entry::<history::History>(),
     entry::<images::Images>(),
     entry::<import::Import>(),
+    entry::<info::Info>(),
+    entry::<init::Init>(),
     entry::<inspect::Inspect>(),
     entry::<kill::Kill>(),
     entry::<login::Login>(),
@@ -78,12 +91,16 @@ const VERBS: [Entry; 35] = [
     entry::<rmi::Rmi>(),
     entry::<run::Run>(),
     entry::<start::Start>(),
+    entry::<stats::Stats>(),
     entry::<stop::Stop>(),
     entry::<supervise::Supervise>(),
+    entry::<system::System>(),
     entry::<tag::Tag>(),
     entry::<top::Top>(),
     entry::<unbundle::Unbundle>(),
     entry::<pause::Unpause>(),
+    entry::<update::Update>(),
+    entry::<info::Version>(),
     entry::<volume::Volume>(),
     entry::<wait::Wait>(),
 ];

@@ -67,6 +67,13 @@ pub fn rename_noreplace(from: &Path, to: &Path) -> Result<()> {
     Errno::result(answer).map(drop)
 }
 
+/// Bytes that an ordinary user can still write where `path` is.
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let found = nix::sys::statvfs::statvfs(path)?;
+    #[allow(clippy::unnecessary_cast, reason = "the fields' widths differ between architectures")]
+    Ok((found.blocks_available() as u64).saturating_mul(found.fragment_size() as u64))
+}
+
 /// How many names the open file has; 0 when somebody has removed the last.
 pub fn link_count(file: impl AsFd) -> Result<u64> {
     #[allow(clippy::unnecessary_cast, reason = "st_nlink is narrower on some architectures")]

@@ -30,6 +30,12 @@ pub fn set_controlling(terminal: impl AsFd) -> Result<()> {
     check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSCTTY as _, 0) }.into())
 }
 
+/// Lets the process group read from our controlling terminal. SIGTTOU must be blocked.
+pub fn set_foreground(terminal: impl AsFd, group: libc::pid_t) -> Result<()> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { libc::tcsetpgrp(terminal.as_fd().as_raw_fd(), group) }.into())
+}
+
 /// Rows and columns.
 pub fn set_size(terminal: impl AsFd, rows: u16, columns: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };

@@ -179,5 +179,7 @@ pub struct Security {
     pub unmask: bool,
     /// `path:in container:permissions`
     pub devices: Vec<String>,
+    /// Further rules, as the OCI runtime wants them.
+    pub device_rules: Vec<Value>,
     pub userns: String,
 }

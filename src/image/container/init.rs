@@ -1,17 +1,17 @@
 //! `--init`: the container's first process is a small one that starts the program, passes signals on to it, and reaps
 //! what is left to it.
 
-use super::Container;
+use super::{Container, signals};
 use crate::bail;
 use crate::error::{Context, Result};
+use crate::sys::event::{self, Wanted};
 use crate::sys::process::{self, Signals};
 use crate::sys::{session, tty};
 use serde_json::{Value, json};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use super::signals;
 
 /// The verb that our own program is it with.
 pub const VERB: &str = "init";
@@ -34,7 +34,8 @@ pub fn prepare(container: &Container) -> Result<(Vec<String>, Value)> {
         let copy = container.directory().join(COPY);
         // A copy: whoever breaks out as far as this file has not changed ours.
         std::fs::write(&copy, &ours).context("--init: copy forno")?;
-        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).context("--init: chmod")?;
+        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .context("--init: chmod")?;
         (copy, VERB)
     } else {
         (other()?, "--")
@@ -44,7 +45,7 @@ pub fn prepare(container: &Container) -> Result<(Vec<String>, Value)> {
 }
 
 fn other() -> Result<PathBuf> {
-    let is_usable = |path: &&str| std::fs::read(path).is_ok_and(|bytes| is_static(&bytes));
+    let is_usable = |path: &&&str| std::fs::read(path).is_ok_and(|bytes| is_static(&bytes));
     match OTHERS.iter().find(is_usable) {
         Some(path) => Ok(Path::new(path).to_owned()),
         None => bail!("--init: this forno is not a static program; install one for this purpose, such as catatonit"),
@@ -92,7 +93,7 @@ pub fn main(args: &[String]) -> Result<u8> {
     // Without a terminal there is nothing to give.
     let _ = tty::set_foreground(std::io::stdin(), pid);
     loop {
-        process::wait_until_readable(&signal_fd).context("wait for signals")?;
+        event::poll(&[Wanted { fd: signal_fd.as_fd(), read: true, write: false }], None).context("wait for signals")?;
         while let Some(signal) = process::read_signal(&signal_fd) {
             match signal {
                 signals::CHLD => {}

@@ -85,9 +85,13 @@ pub fn write(store: &Store, container: &Container, config: &Config, network: Opt
 
 fn make(store: &Store, container: &Container, config: &Config, rootfs: &Root, network: Option<&str>) -> Result<Value> {
     let security = &config.security;
-    let args = config.args();
+    let mut args = config.args();
     if args.is_empty() {
         bail!("no command specified: neither the image nor the command line says what to run");
+    }
+    let init = if config.init { Some(super::init::prepare(container)?) } else { None };
+    if let Some((first, _)) = &init {
+        args.splice(0..0, first.iter().cloned());
     }
     let capabilities = capabilities(config)?;
     let known = container_config::Container {
@@ -115,6 +119,9 @@ fn make(store: &Store, container: &Container, config: &Config, rootfs: &Root, ne
     make_working_directory(rootfs, &known.cwd)?;
     let mut spec = known.to_json();
     add_mounts(store, container, config, &mut spec)?;
+    if let (Some((_, mount)), Some(mounts)) = (init, spec["mounts"].as_array_mut()) {
+        mounts.push(mount);
+    }
     add_namespaces(store, config, &mut spec)?;
     add_process(config, &mut spec["process"]);
     if !config.domainname.is_empty() {
@@ -329,14 +336,32 @@ fn resources(config: &Config) -> Result<Map<String, Value>> {
     } else {
         for device in &config.security.devices {
             let node = device_node(device)?;
-            let access = device.splitn(3, ':').nth(2).unwrap_or("rwm");
+            let access = device_access(device)?;
             rules.push(json!({
                 "allow": true, "type": node["type"], "major": node["major"], "minor": node["minor"], "access": access,
             }));
         }
     }
+    rules.extend(config.security.device_rules.iter().cloned());
     resources.insert("devices".to_owned(), Value::Array(rules));
     Ok(resources)
+}
+
+/// The permissions at the end of a device, `rwm` where nothing is said; `host:rw` has no path between them.
+fn device_access(device: &str) -> Result<&str> {
+    let access = match device.split(':').collect::<Vec<_>>().as_slice() {
+        [_, _, access] => access,
+        [_, access] if is_access(access) => access,
+        _ => "rwm",
+    };
+    match is_access(access) {
+        true => Ok(access),
+        false => bail!("--device {device}: permissions {access:?}: want some of r, w and m"),
+    }
+}
+
+fn is_access(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|letter| b"rwm".contains(&letter))
 }
 
 /// `host path[:path in the container[:permissions]]`
@@ -344,7 +369,7 @@ fn device_node(device: &str) -> Result<Value> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     let mut parts = device.split(':');
     let host = parts.next().unwrap_or_default();
-    let path = parts.next().unwrap_or(host);
+    let path = parts.next().filter(|path| !is_access(path)).unwrap_or(host);
     let metadata = std::fs::metadata(host).with(|| format!("--device {host}"))?;
     let kind = match metadata.file_type() {
         kind if kind.is_char_device() => "c",
@@ -395,5 +420,9 @@ mod tests {
         assert_eq!(device_node("/dev/null:/dev/void").unwrap()["minor"], 3);
         assert_eq!(device_node("/dev/null").unwrap()["path"], "/dev/null");
         assert!(device_node("/etc/passwd").is_err());
+        assert_eq!(device_node("/dev/null:r").unwrap()["path"], "/dev/null");
+        assert_eq!(device_access("/dev/null:r").unwrap(), "r");
+        assert_eq!(device_access("/dev/null:/dev/void").unwrap(), "rwm");
+        assert!(device_access("/dev/null:/dev/void:x").is_err());
     }
 }

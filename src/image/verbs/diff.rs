@@ -49,9 +49,13 @@ impl Verb for Diff {
 
 /// Bytes of the files that a container has written.
 pub(super) fn size(store: &Store, listed: &Listed) -> Result<u64> {
+    bytes_below(&store.snapshot(&listed.config.snapshot)?.upper())
+}
+
+/// Bytes of the files in a directory.
+pub(super) fn bytes_below(directory: &Path) -> Result<u64> {
     let mut bytes: u64 = 0;
-    let snapshot = store.snapshot(&listed.config.snapshot)?;
-    walk(&snapshot.upper(), |_, stat| {
+    walk(directory, |_, stat| {
         if stat.kind == Kind::Regular {
             bytes = bytes.saturating_add(stat.size);
         }

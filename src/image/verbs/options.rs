@@ -220,6 +220,9 @@ struct SecurityArgs {
     /// Make a device of the host one of the container
     #[arg(long, value_name = "PATH[:PATH[:rwm]]")]
     device: Vec<String>,
+    /// Allow devices by their numbers: "c 1:3 rwm", with * for any number
+    #[arg(long, value_name = "RULE", value_parser = values::device_rule)]
+    device_cgroup_rule: Vec<serde_json::Value>,
     /// The user namespace: host
     #[arg(long, value_name = "MODE")]
     userns: Option<String>,
@@ -431,6 +434,7 @@ impl SecurityArgs {
             cap_add: self.cap_add.iter().map(|name| values::capability(name)).collect::<Result<_>>()?,
             cap_drop: self.cap_drop.iter().map(|name| values::capability(name)).collect::<Result<_>>()?,
             devices: self.device.clone(),
+            device_rules: self.device_cgroup_rule.clone(),
             ..Security::default()
         };
         match self.userns.as_deref() {

@@ -4,15 +4,20 @@ use super::{Forno, Verb};
 use crate::bail;
 use crate::error::{Error, Result};
 use crate::image::container::attach::{self, Options, Outcome};
-use crate::image::container::{Container, launch};
+use crate::image::container::config::RestartPolicy;
+use crate::image::container::state::Status;
+use crate::image::container::{Container, Listed, launch};
 use crate::image::store::Store;
 use clap::Args;
 
 #[derive(Debug, Args)]
 pub(super) struct Start {
     /// Names or ids
-    #[arg(value_name = "CONTAINER", required = true)]
+    #[arg(value_name = "CONTAINER", required_unless_present = "boot")]
     containers: Vec<String>,
+    /// All that their restart policy wants after a start of the machine
+    #[arg(long)]
+    boot: bool,
     /// Attach to standard output and standard error
     #[arg(short, long)]
     attach: bool,
@@ -30,6 +35,16 @@ impl Verb for Start {
 
     fn run(self, forno: &Forno) -> Result<u8> {
         let store = forno.store()?;
+        if self.boot {
+            let names: Vec<String> = store
+                .list_containers()?
+                .0
+                .iter()
+                .filter(|listed| is_wanted(listed))
+                .map(|one| one.config.id.clone())
+                .collect();
+            return super::each::each(forno, &store, &names, |container| start(forno, &store, container));
+        }
         if !self.attach && !self.interactive {
             return super::each::each(forno, &store, &self.containers, |container| start(forno, &store, container));
         }
@@ -58,11 +73,20 @@ impl Verb for Start {
     }
 }
 
+/// Whether a container is to run when the machine does. docker's daemon decides so at its start.
+fn is_wanted(listed: &Listed) -> bool {
+    match listed.config.restart.policy {
+        RestartPolicy::Always => listed.state.status != Status::Created,
+        RestartPolicy::UnlessStopped => listed.state.status != Status::Created && !listed.state.stopped_by_user,
+        RestartPolicy::OnFailure | RestartPolicy::No => false,
+    }
+}
+
 /// Starts a container; one that runs stays as it is.
 pub(super) fn start(forno: &Forno, store: &Store, container: &Container) -> Result<()> {
     let _lock = container.lock()?;
     let status = container.state()?.status;
-    if status == crate::image::container::state::Status::Paused {
+    if status == Status::Paused {
         bail!("container {} is paused; forno unpause lets it go on", container.short_id());
     }
     if status.needs_supervisor() {

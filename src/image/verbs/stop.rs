@@ -9,8 +9,11 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(super) struct Stop {
     /// Names or ids
-    #[arg(value_name = "CONTAINER", required = true)]
+    #[arg(value_name = "CONTAINER", required_unless_present = "all")]
     containers: Vec<String>,
+    /// All that run
+    #[arg(short, long)]
+    all: bool,
     /// Seconds to wait before killing; -1: for ever
     #[arg(short = 't', long, alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
     time: Option<i64>,
@@ -27,9 +30,14 @@ impl Verb for Stop {
         let signal = self.signal.as_deref().map(signals::parse).transpose()?;
         let store = forno.store()?;
         let runtime = forno.runtime();
+        let mut names = self.containers;
+        if self.all {
+            let running =
+                store.list_containers()?.0.into_iter().filter(|listed| listed.state.status.needs_supervisor());
+            names.extend(running.map(|listed| listed.config.id));
+        }
         // All are asked at once, so that the slowest one is what takes the time.
-        let asked: Vec<_> = self
-            .containers
+        let asked: Vec<_> = names
             .iter()
             .map(|name| {
                 let container = store.container(name).ok()?;
@@ -37,7 +45,7 @@ impl Verb for Stop {
             })
             .collect();
         let mut asked = asked.into_iter();
-        each(forno, &store, &self.containers, |container| match asked.next().flatten() {
+        each(forno, &store, &names, |container| match asked.next().flatten() {
             Some(ending) => ending.wait(),
             None => end::ask(container, &runtime, signal, self.time)?.wait(),
         })

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 const PERIOD: f64 = 100_000.0;
 const SHM_SIZE: u64 = 64 << 20;
 
+/// What `update` changes, too.
 #[derive(Debug, Args)]
-pub(crate) struct ResourceArgs {
+pub(crate) struct LimitArgs {
     /// Memory at most
     #[arg(short, long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<u64>,
@@ -48,6 +49,33 @@ pub(crate) struct ResourceArgs {
     /// Weight of input and output, 10 to 1000
     #[arg(long, value_name = "N")]
     blkio_weight: Option<u16>,
+    /// Microseconds of real-time scheduling in each of its periods
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    cpu_rt_runtime: Option<i64>,
+    /// Microseconds
+    #[arg(long, value_name = "N")]
+    cpu_rt_period: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResourceArgs {
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Weight of input and output of one device
+    #[arg(long, value_name = "DEVICE:WEIGHT", value_parser = weight_device)]
+    blkio_weight_device: Vec<Value>,
+    /// Bytes a second to read from a device
+    #[arg(long, value_name = "DEVICE:BYTES", value_parser = throttle)]
+    device_read_bps: Vec<Value>,
+    /// Bytes a second to write to a device
+    #[arg(long, value_name = "DEVICE:BYTES", value_parser = throttle)]
+    device_write_bps: Vec<Value>,
+    /// Reads a second from a device
+    #[arg(long, value_name = "DEVICE:N", value_parser = throttle)]
+    device_read_iops: Vec<Value>,
+    /// Writes a second to a device
+    #[arg(long, value_name = "DEVICE:N", value_parser = throttle)]
+    device_write_iops: Vec<Value>,
     /// Do not kill when memory runs out
     #[arg(long)]
     oom_kill_disable: bool,
@@ -76,6 +104,28 @@ impl ResourceArgs {
 
     /// `linux.resources`
     pub(crate) fn resources(&self) -> Result<Value> {
+        let mut resources = self.limits.resources()?;
+        if self.oom_kill_disable {
+            resources["memory"]["disableOOMKiller"] = json!(true);
+        }
+        for (key, list) in [
+            ("weightDevice", &self.blkio_weight_device),
+            ("throttleReadBpsDevice", &self.device_read_bps),
+            ("throttleWriteBpsDevice", &self.device_write_bps),
+            ("throttleReadIOPSDevice", &self.device_read_iops),
+            ("throttleWriteIOPSDevice", &self.device_write_iops),
+        ] {
+            if !list.is_empty() {
+                resources["blockIO"][key] = json!(list);
+            }
+        }
+        Ok(resources)
+    }
+}
+
+impl LimitArgs {
+    /// `linux.resources`
+    pub(crate) fn resources(&self) -> Result<Value> {
         let mut resources = Map::new();
         let mut put = |name: &str, members: Vec<(&str, Option<Value>)>| {
             let members: Map<String, Value> =
@@ -91,7 +141,6 @@ impl ResourceArgs {
                 ("swap", self.swap()?.map(Value::from)),
                 ("reservation", self.memory_reservation.map(Value::from)),
                 ("swappiness", self.memory_swappiness.map(Value::from)),
-                ("disableOOMKiller", self.oom_kill_disable.then_some(Value::Bool(true))),
             ],
         );
         let (quota, period) = self.quota()?;
@@ -103,6 +152,8 @@ impl ResourceArgs {
                 ("period", period.map(Value::from)),
                 ("cpus", self.cpuset_cpus.clone().map(Value::from)),
                 ("mems", self.cpuset_mems.clone().map(Value::from)),
+                ("realtimeRuntime", self.cpu_rt_runtime.map(Value::from)),
+                ("realtimePeriod", self.cpu_rt_period.map(Value::from)),
             ],
         );
         put("pids", vec![("limit", self.pids_limit.map(|limit| json!(if limit == 0 { -1 } else { limit })))]);
@@ -138,6 +189,32 @@ impl ResourceArgs {
             Some(cpus) => bail!("--cpus {cpus}: want a number above 0"),
         }
     }
+}
+
+/// `/dev/sda:1mb`
+fn throttle(text: &str) -> Result<Value> {
+    let (device, rate) = text.rsplit_once(':').ok_or_else(|| Error::new("want DEVICE:RATE"))?;
+    let (major, minor) = block_device(device)?;
+    Ok(json!({"major": major, "minor": minor, "rate": bytes(rate)?}))
+}
+
+/// `/dev/sda:100`
+fn weight_device(text: &str) -> Result<Value> {
+    let (device, weight) = text.rsplit_once(':').ok_or_else(|| Error::new("want DEVICE:WEIGHT"))?;
+    let (major, minor) = block_device(device)?;
+    match weight.parse::<u16>() {
+        Ok(weight @ 10..=1000) => Ok(json!({"major": major, "minor": minor, "weight": weight})),
+        _ => bail!("{weight:?}: want a weight from 10 to 1000"),
+    }
+}
+
+fn block_device(path: &str) -> Result<(u32, u32)> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let metadata = std::fs::metadata(path).with(|| format!("device {path}"))?;
+    if !metadata.file_type().is_block_device() {
+        bail!("{path}: not a block device");
+    }
+    Ok(crate::sys::tree::device_numbers(metadata.rdev()))
 }
 
 /// `nofile=1024:2048`

@@ -103,6 +103,23 @@ pub(crate) fn capability(name: &str) -> Result<String> {
     Ok(full)
 }
 
+/// `c 1:3 rwm`, `b *:* r`: a rule of the OCI runtime's configuration.
+pub(crate) fn device_rule(text: &str) -> Result<serde_json::Value> {
+    let wrong = || Error::new(format!("{text:?}: want something like \"c 1:3 rwm\""));
+    let [kind, numbers, access] = text.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err(wrong());
+    };
+    let (major, minor) = numbers.split_once(':').ok_or_else(wrong)?;
+    let known = matches!(kind, "a" | "b" | "c") && access.bytes().all(|letter| b"rwm".contains(&letter));
+    let mut rule = serde_json::json!({"allow": true, "type": kind, "access": access});
+    for (key, number) in [("major", major), ("minor", minor)] {
+        if number != "*" {
+            rule[key] = number.parse::<u32>().map_err(|_| wrong())?.into();
+        }
+    }
+    if known { Ok(rule) } else { Err(wrong()) }
+}
+
 /// `name:address`, `name=address`
 pub(crate) fn extra_host(entry: &str) -> Result<String> {
     let Some((name, address)) = entry.split_once([':', '=']) else {
@@ -227,6 +244,11 @@ mod tests {
         }
         assert_eq!(capability("net_admin").unwrap(), "CAP_NET_ADMIN");
         assert!(capability("nothing").is_err());
+        assert_eq!(
+            device_rule("c 1:* rw").unwrap(),
+            serde_json::json!({"allow": true, "type": "c", "access": "rw", "major": 1})
+        );
+        assert!(device_rule("c 1 rw").is_err() && device_rule("x 1:3 rw").is_err() && device_rule("c 1:3 q").is_err());
         assert_eq!(extra_host("a:[::1]").unwrap(), "a:::1");
         assert!(extra_host("a:b").is_err());
     }
