@@ -49,12 +49,12 @@ fn limits_reach_the_runtime() {
 fn devices_and_capabilities() {
     let oven = Oven::new("devices");
     assert_eq!(sh(&oven, &["--device", "/dev/null:/dev/void"], "echo x >/dev/void && echo ok"), "ok");
-    let refused = "echo x >/dev/void 2>/dev/null || echo refused";
+    let refused = "(echo x >/dev/void) 2>/dev/null || echo refused";
     assert_eq!(sh(&oven, &["--device", "/dev/null:/dev/void:r"], "busybox head -c1 /dev/void; echo read"), "read");
     assert_eq!(sh(&oven, &["--device", "/dev/fuse:/dev/void:r"], refused), "refused");
     let make = "busybox mknod /dev/f c 10 229 && : <>/dev/f && echo opened";
     assert_eq!(sh(&oven, &["--device-cgroup-rule", "c 10:229 rwm"], make), "opened");
-    assert_eq!(sh(&oven, &[], &format!("{make} 2>/dev/null || echo refused")), "refused");
+    assert_eq!(sh(&oven, &[], &format!("({make}) 2>/dev/null || echo refused")), "refused");
     oven.fails(125, &["run", "--device", "/etc/passwd", "box", "true"], "not a device");
     oven.fails(125, &["run", "--cap-add", "nothing", "box", "true"], "nothing");
     let status = |options: &[&str], name: &str| {

@@ -75,7 +75,7 @@ fn cp_speaks_tar_on_standard_streams() {
 #[test]
 fn events_tell_of_a_whole_life() {
     let oven = Oven::new("events");
-    oven.ok(&["run", "--name", "short", "-v", "data:/d", NONE, "box", "sh", "-c", "exit 3"]);
+    assert_eq!(oven.run(&["run", "--name", "short", "-v", "data:/d", NONE, "box", "sh", "-c", "exit 3"]).code, 3);
     oven.ok(&["rename", "short", "brief"]);
     oven.ok(&["rm", "brief"]);
     oven.ok(&["volume", "rm", "data"]);

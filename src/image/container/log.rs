@@ -96,17 +96,28 @@ impl Writer {
         self.append(&out)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let more = bytes.len() as u64;
-        if self.options.max_size > 0 && self.size > 0 && self.size.saturating_add(more) > self.options.max_size {
-            self.rotate()?;
-        }
-        if let Some(file) = &mut self.file {
-            file.write_all(bytes).with(|| format!("write {LOG}"))?;
-            self.size = self.size.saturating_add(more);
+    /// Writes whole lines, as many into one file as it may hold.
+    fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = match self.options.max_size {
+                0 => u64::MAX,
+                bound => bound.saturating_sub(self.size),
+            };
+            let count = match lines_within(bytes, room) {
+                0 if self.size > 0 => {
+                    self.rotate()?;
+                    continue;
+                }
+                // A line that is longer than a file may be has one of its own.
+                0 => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1),
+                count => count,
+            };
+            let (now, later) = bytes.split_at(count);
+            if let Some(file) = &mut self.file {
+                file.write_all(now).with(|| format!("write {LOG}"))?;
+                self.size = self.size.saturating_add(now.len() as u64);
+            }
+            bytes = later;
         }
         Ok(())
     }
@@ -127,6 +138,12 @@ impl Writer {
         }
         self.open_file()
     }
+}
+
+/// The bytes of as many whole lines as have room.
+fn lines_within(bytes: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.get(..room).unwrap_or(bytes).iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
 /// As many bytes of the first `length` as do not end inside a character.

@@ -156,7 +156,10 @@ fn make_working_directory(rootfs: &Root, cwd: &str) -> Result<()> {
 fn identity(config: &Config, rootfs: &Root) -> Result<Identity> {
     let mut identity = user::resolve(rootfs, &config.user)?;
     for group in &config.groups {
-        identity.additional_gids.push(user::resolve(rootfs, &format!("0:{group}"))?.gid);
+        let gid = user::resolve(rootfs, &format!("0:{group}"))?.gid;
+        if !identity.additional_gids.contains(&gid) {
+            identity.additional_gids.push(gid);
+        }
     }
     Ok(identity)
 }
