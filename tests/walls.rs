@@ -5,7 +5,7 @@ use std::path::Path;
 /// Who may use path-based `std::fs` calls: code that touches host paths alone (the bundle's edge, the state directory,
 /// the cgroup and image stores). Everything else takes fds and `sys::root::Root`: a path inside a rootfs that is resolved
 /// by string leads where the container wants (CVE-2021-29136, CVE-2021-30465, CVE-2025-52881).
-const HOST_PATHS: [&str; 29] = [
+const HOST_PATHS: [&str; 30] = [
     "src/fuzz",             // the trees that it makes
     "src/runtime/bundle",   // opens the bundle, once
     "src/runtime/creation", // --pid-file
@@ -26,6 +26,7 @@ const HOST_PATHS: [&str; 29] = [
     "src/image/container", // forno's own files about a container
     "src/image/container_config",
     "src/image/copy",           // two directories, opened once
+    "src/image/events",         // the store's own file
     "src/image/layer/whiteout", // /proc/self
     "src/image/network",
     "src/image/registry", // certificates and credentials
