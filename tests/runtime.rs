@@ -6,7 +6,9 @@ mod kit;
 
 mod runtime {
     mod cgroup;
+    mod cgroup_crash;
     mod cgroup_limits;
+    mod cgroup_values;
     mod cgroup_verbs;
     mod create;
     mod delete;
@@ -44,6 +46,7 @@ mod runtime {
     mod state;
     mod sysctl;
     mod systemd;
+    mod systemd_engines;
     mod systemd_limits;
     mod tty;
 }
