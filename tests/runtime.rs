@@ -8,6 +8,7 @@ mod runtime {
     mod cgroup;
     mod cgroup_crash;
     mod cgroup_limits;
+    mod cgroup_rootless;
     mod cgroup_values;
     mod cgroup_verbs;
     mod create;

@@ -212,6 +212,19 @@ impl Bundle {
         self.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
     }
 
+    /// What a user without root can make: his own user namespace, no mount that wants more, and all of it his. Its calls
+    /// are made with [`Call::by_user`].
+    pub fn of_user(self, uid: u32) -> Self {
+        let map = json!([{"containerID": 0, "hostID": uid, "size": 1}]);
+        let bundle = self.namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        let bundle = bundle.remove("/linux/resources").without_namespace("network").without_mount("/dev/pts");
+        let bundle = bundle.without_mount("/sys").without_mount("/dev/mqueue");
+        for path in [bundle.scene.dir(), &bundle.root(), &bundle.dir, &bundle.rootfs()] {
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+        }
+        bundle
+    }
+
     /// A hook that runs a shell script of the host.
     pub fn hook(self, kind: &str, script: &str) -> Self {
         let hook =

@@ -65,6 +65,16 @@ impl Call {
         self
     }
 
+    /// The runtime is a user's; the words of the prelude are still root's.
+    pub fn by_user(mut self, uid: u32) -> Self {
+        let user = format!("set -- setpriv --reuid {uid} --regid {uid} --clear-groups \"$@\"");
+        self.prelude = if self.prelude.is_empty() { user } else { format!("{}; {user}", self.prelude) };
+        self.env("XDG_RUNTIME_DIR", &format!("/run/user/{uid}"))
+            .env("HOME", "/")
+            .env("DBUS_SESSION_BUS_ADDRESS", "")
+            .cwd("/")
+    }
+
     /// A program that runs the runtime: `["setsid", "--ctty"]`.
     pub fn under<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.before.extend(words.into_iter().map(|word| word.as_ref().to_owned()));

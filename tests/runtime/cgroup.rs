@@ -115,3 +115,42 @@ fn a_cgroup_with_foreign_processes_is_refused() {
     bundle.try_create().fails();
     assert_eq!(host.status(), "running");
 }
+
+/// cgroups(7), "Thread mode": below a threaded cgroup there are threaded ones alone.
+#[test]
+fn below_a_threaded_cgroup() {
+    needs!(peer::v2(), "not pure cgroup v2");
+    not_on!("crun", "does not make it threaded");
+    let bundle = Bundle::idle();
+    let top = format!("/{}-top", bundle.id());
+    let directory = cgroup::unified().join(top.trim_start_matches('/'));
+    std::fs::create_dir_all(directory.join("threads")).unwrap();
+    std::fs::write(directory.join("threads/cgroup.type"), "threaded").unwrap();
+    let path = format!("{top}/threads/{}", bundle.id());
+    let container = bundle.set("/linux/cgroupsPath", path.clone()).start();
+    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).unwrap();
+    assert!(text.lines().any(|line| line == format!("0::{path}")), "{text}");
+    let kind = std::fs::read_to_string(cgroup::of("", &path).join("cgroup.type")).unwrap();
+    assert_eq!(kind.trim(), "threaded");
+    container.exec("cat /proc/self/cgroup").ok().stdout_has(container.id());
+    container.call(["delete", "--force", container.id()]).run().ok();
+    container.leaves_nothing();
+    cgroup::destroy(&top);
+}
+
+#[test]
+fn a_domain_that_is_not_one_any_more_says_so() {
+    needs!(peer::v2() && host::controller("memory"), "no memory controller of version 2");
+    let bundle = Bundle::sh("true");
+    let top = format!("/{}-top", bundle.id());
+    let directory = cgroup::unified().join(top.trim_start_matches('/'));
+    std::fs::create_dir_all(directory.join("threads")).unwrap();
+    std::fs::write(directory.join("threads/cgroup.type"), "threaded").unwrap();
+    let path = format!("{top}/threads/{}", bundle.id());
+    let bundle = bundle.set("/linux/cgroupsPath", path).set("/linux/resources/memory/limit", 64 << 20);
+    let output = bundle.try_create();
+    bundle.leaves_nothing();
+    cgroup::destroy(&top);
+    // Threads of one process share its memory: a threaded cgroup limits none.
+    output.fails().bolo_says("memory");
+}

@@ -28,7 +28,7 @@ fn file(path: &str, name: &str) -> String {
 
 #[test]
 fn podman_with_the_systemd_manager() {
-    needs!(host::systemd() && host::program("podman"), "no systemd and podman");
+    needs!(host::systemd() && peer::v2() && host::program("podman"), "no systemd with cgroup v2 and podman");
     let bundle = Bundle::sh("");
     let dir = |name: &str| bundle.host_dir(name).to_str().unwrap().to_owned();
     let (root, state) = (dir("podman"), dir("podman-run"));
@@ -103,7 +103,7 @@ impl Drop for Containerd {
 
 #[test]
 fn containerd_with_systemd_cgroups() {
-    needs!(host::systemd() && host::program("containerd"), "no systemd and containerd");
+    needs!(host::systemd() && peer::v2() && host::program("containerd"), "no systemd with cgroup v2 and containerd");
     let bundle = Bundle::sh("");
     let containerd = Containerd::start(&bundle.host_dir("containerd"));
     let ctr = |args: &[&str]| run(containerd.ctr().args(args));
