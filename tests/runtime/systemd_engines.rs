@@ -60,6 +60,42 @@ fn podman_with_the_systemd_manager() {
     assert!(!cgroup::of("", &scope).exists());
 }
 
+/// Podman is root in a user namespace of its own then, and so are we: the socket says to systemd who we really are.
+#[test]
+fn podman_of_a_user() {
+    needs!(host::systemd() && peer::v2() && host::program("podman"), "no systemd with cgroup v2 and podman");
+    needs!(Path::new("/home/tester").exists(), "no user `tester`");
+    const USER: u32 = 1000;
+    run(Command::new("systemctl").args(["start", &format!("user@{USER}.service")]));
+    let bundle = Bundle::sh("");
+    let dirs = ["podman", "podman-run"].map(|name| bundle.host_dir(name));
+    for path in dirs.iter().chain([&bundle.rootfs()]) {
+        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+    }
+    let runtime = format!("/run/user/{USER}");
+    let podman = |args: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "1000", "--regid", "1000", "--init-groups", "podman", "--cgroup-manager", "systemd"]);
+        command.arg("--root").arg(&dirs[0]).arg("--runroot").arg(&dirs[1]).args(["--storage-driver", "vfs"]);
+        command.arg("--runtime").arg(&peer::RUNTIME.program).args(args).current_dir("/");
+        command.env("XDG_RUNTIME_DIR", &runtime).env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={runtime}/bus"));
+        run(command.env("HOME", "/home/tester").env_remove("USER"))
+    };
+    let rootfs = bundle.rootfs().to_str().unwrap().to_owned();
+    let flags = ["run", "--detach", "--network", "none", "--log-driver", "none", "--name", "loaf"];
+    let limits = ["--memory", "64m", "--pids-limit", "50"];
+    podman(&[&flags[..], &limits, &["--rootfs", &rootfs, "sleep", "1000"]].concat());
+    let path = cgroup_of(&podman(&["inspect", "--format", "{{.State.Pid}}", "loaf"]));
+    let (above, _) = path.split_once(".scope").expect("a scope");
+    let scope = format!("{above}.scope");
+    assert!(scope.contains(&format!("/user@{USER}.service/")), "{path}");
+    assert_eq!(file(&scope, "memory.max"), "67108864");
+    assert_eq!(file(&scope, "pids.max"), "50");
+    assert_eq!(podman(&["exec", "loaf", "echo", "crumb"]), "crumb");
+    podman(&["rm", "--force", "--time", "0", "loaf"]);
+    assert!(!cgroup::of("", &scope).exists());
+}
+
 /// A containerd of our own, with all that it keeps below one directory.
 struct Containerd {
     daemon: Child,

@@ -60,14 +60,17 @@ pub(super) fn locate(host: &Host, cgroups_path: Option<&str>, id: &str) -> Resul
     Ok((places, Unit { name: unit, slice, user, container: id.to_owned(), wanted: Vec::new() }))
 }
 
-/// Root in a user namespace that a user made is that user to systemd; root in a container that runs a systemd is not.
+/// Whether a user's own systemd is to be asked. Root in a user namespace is a user where he has his own environment; in a
+/// container that runs a systemd of its own he has not, or is called root.
 fn is_users() -> bool {
     if identity::effective_uid() != 0 {
         return true;
     }
     let map = host::read(c"/proc/self/uid_map").unwrap_or_default();
     let is_host = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    !is_host && std::env::var("USER").is_ok_and(|name| name != "root")
+    let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let called_root = std::env::var("USER").is_ok_and(|name| name == "root");
+    !is_host && !called_root && (has("XDG_RUNTIME_DIR") || has("DBUS_SESSION_BUS_ADDRESS"))
 }
 
 /// The cgroup of the user's systemd, below which its units are.
