@@ -28,6 +28,7 @@ mod write;
 
 use crate::bail;
 use crate::error::{Context, Result};
+use crate::runtime::caller;
 use crate::runtime::spec::Map;
 use crate::runtime::spec::resources::Resources;
 use crate::sys::Errno;
@@ -62,6 +63,7 @@ impl Cgroup {
     /// Where the cgroup of container `id` will be. `rootless`: we are not the host's root. No side effect.
     pub fn locate(cgroups_path: Option<&str>, id: &str, systemd: bool, rootless: bool) -> Result<Cgroup> {
         let cgroups_path = cgroups_path.filter(|path| !path.is_empty());
+        let rootless = rootless || caller::in_user_namespace();
         let host = Host::detect()?;
         if systemd {
             let (places, unit) = systemd::locate(&host, cgroups_path, id)?;

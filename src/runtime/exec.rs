@@ -196,8 +196,10 @@ fn plan_for(container: &Container, spec: &Spec, process: &Process, args: &Args) 
         ..Facts::default()
     };
     let joined = Namespaces::parse(linux)?.all();
-    // Whoever is not root may enter the pid namespace only after the user namespace, which is too late for the parent.
-    let again = identity::effective_uid() != 0 && joined & CLONE_NEWPID != 0 && joined & CLONE_NEWUSER != 0;
+    // Whoever is not root may enter the pid namespace only after the user namespace, which is too late for the parent; root
+    // in a user namespace may enter it, but not return to the host's.
+    let after_user = identity::effective_uid() != 0 && joined & CLONE_NEWUSER != 0;
+    let again = joined & CLONE_NEWPID != 0 && (after_user || super::caller::in_user_namespace());
     plan::exec(process, linux, joined, again, &facts)
 }
 

@@ -1,6 +1,7 @@
 //! bolo: an OCI runtime with runc's command line.
 
 pub mod bundle;
+pub mod caller;
 pub mod cgroup;
 pub mod cli;
 pub mod clock;

@@ -44,7 +44,7 @@ impl Store {
             Some("") => bail!("--root: empty"),
             Some(root) if root.starts_with('/') => root.trim_end_matches('/').to_owned(),
             Some(root) => format!("{}/{root}", current_directory()?),
-            None if crate::sys::identity::effective_uid() != 0 => match std::env::var("XDG_RUNTIME_DIR") {
+            None if super::caller::is_user() => match std::env::var("XDG_RUNTIME_DIR") {
                 Ok(directory) if directory.starts_with('/') => format!("{directory}/bolo"),
                 _ => bail!("XDG_RUNTIME_DIR is not set: say with --root where to keep containers"),
             },

@@ -69,9 +69,7 @@ fn podman_of_a_user() {
     run(Command::new("systemctl").args(["start", &format!("user@{USER}.service")]));
     let bundle = Bundle::sh("");
     let dirs = ["podman", "podman-run"].map(|name| bundle.host_dir(name));
-    for path in dirs.iter().chain([&bundle.rootfs()]) {
-        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
-    }
+    run(Command::new("chown").args(["--recursive", &USER.to_string()]).args(&dirs).arg(bundle.rootfs()));
     let runtime = format!("/run/user/{USER}");
     let podman = |args: &[&str]| {
         let mut command = Command::new("setpriv");

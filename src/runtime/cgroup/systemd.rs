@@ -6,15 +6,16 @@ mod name;
 mod properties;
 
 use super::devices::Rules;
-use super::host::{self, Host};
+use super::host::Host;
 use super::place::{Place, join};
 use super::setting::Setting;
 use crate::bail;
 use crate::error::{Context, Error, Result};
+use crate::runtime::caller;
 use crate::runtime::dbus::{Bus, Method, Value};
 use crate::runtime::spec::Map;
 use crate::sys::process::pid_t;
-use crate::sys::{OFlag, fd, identity};
+use crate::sys::{OFlag, fd};
 pub(super) use properties::{Property, from_annotations, of_devices, of_settings};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(super) fn locate(host: &Host, cgroups_path: Option<&str>, id: &str) -> Resul
     if fd::open(c"/run/systemd/system", OFlag::O_PATH).is_err() {
         bail!("--systemd-cgroup: systemd does not run here (there is no /run/systemd/system)");
     }
-    let user = is_users();
+    let user = caller::is_user();
     if user && !host.unified {
         bail!("--systemd-cgroup: a user's systemd has no cgroups to give without cgroup version 2 alone");
     }
@@ -58,19 +59,6 @@ pub(super) fn locate(host: &Host, cgroups_path: Option<&str>, id: &str) -> Resul
     path = join(&path, &if name::is_slice(&unit) { name::last_of(&name::expand(&unit)?) } else { unit.clone() });
     let places = host.hierarchies.iter().map(|hierarchy| Place::new(hierarchy, path.clone())).collect();
     Ok((places, Unit { name: unit, slice, user, container: id.to_owned(), wanted: Vec::new() }))
-}
-
-/// Whether a user's own systemd is to be asked. Root in a user namespace is a user where he has his own environment; in a
-/// container that runs a systemd of its own he has not, or is called root.
-fn is_users() -> bool {
-    if identity::effective_uid() != 0 {
-        return true;
-    }
-    let map = host::read(c"/proc/self/uid_map").unwrap_or_default();
-    let is_host = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let called_root = std::env::var("USER").is_ok_and(|name| name == "root");
-    !is_host && !called_root && (has("XDG_RUNTIME_DIR") || has("DBUS_SESSION_BUS_ADDRESS"))
 }
 
 /// The cgroup of the user's systemd, below which its units are.
