@@ -43,6 +43,7 @@ fn plan_of(config: &[u8], wanted: &Value) -> Result<Plan> {
         preserved: number(&wanted["preserved"]).unwrap_or(0).into(),
         terminal_size: number(&wanted["terminalSize"][0]).zip(number(&wanted["terminalSize"][1])),
         cgroup: cgroup.as_ref(),
+        notify: wanted["notify"].as_str(),
     };
     if !is("exec") {
         return plan::container(&spec, &facts);

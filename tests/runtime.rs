@@ -24,7 +24,9 @@ mod runtime {
     mod kill;
     mod list;
     mod mounts;
+    mod mutations;
     mod namespaces;
+    mod notify;
     mod paths;
     mod plan;
     mod process;

@@ -5,6 +5,8 @@ use super::bundle::Bundle;
 use super::cgroup::Cgroup;
 use super::foreground;
 use super::host::{self, Birth, Child};
+use super::net_devices;
+use super::notify::{self, Relay};
 use super::plan::{self, Facts, Plan};
 use super::record::State;
 use super::spec::Spec;
@@ -62,6 +64,8 @@ pub struct Draft {
     pub rootfs: OwnedFd,
     pub state: State,
     pub preserved: u32,
+    /// Whether a service manager waits to hear that the program is ready.
+    pub notifies: bool,
 }
 
 /// Everything that can be refused is refused here; nothing is made.
@@ -72,7 +76,11 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
     if bundle.spec.process.is_none() && starter != Starter::Later {
         bail!("process: missing; there is nothing to run");
     }
-    super::labels::drop_foreign(&mut bundle.spec, &global.log);
+    super::labels::drop_foreign(&mut bundle.spec).iter().for_each(|warning| global.log.warn(warning));
+    let notify = notify::of_our_manager().map(|_| {
+        notify::add_to_environment(&mut bundle.spec);
+        format!("{}/{}", global.store.directory_of(&args.id), notify::DIRECTORY)
+    });
     let (rootfs, rootfs_path) = bundle.rootfs()?;
     let rootless = identity::effective_uid() != 0;
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
@@ -88,9 +96,11 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
         preserved,
         terminal_size: if shown { foreground::terminal_size() } else { None },
         cgroup: Some(&cgroup),
+        notify: notify.as_deref(),
     };
     let plan = plan::container(&bundle.spec, &facts)?;
     host::refuse_host_sysctls(&plan)?;
+    net_devices::check(&plan.launch)?;
     let state = State {
         oci_version: bundle.spec.oci_version.clone(),
         id: args.id.clone(),
@@ -104,7 +114,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
         no_new_keyring: args.no_new_keyring,
         ..State::default()
     };
-    Ok((Draft { bundle, rootfs, state, preserved }, plan))
+    Ok((Draft { bundle, rootfs, state, preserved, notifies: notify.is_some() }, plan))
 }
 
 /// A container whose first process is ready for `start`.
@@ -114,6 +124,8 @@ pub struct Created<'a> {
     pub child: Child<'a>,
     /// The terminal's master, unless an engine has it.
     pub terminal: Option<OwnedFd>,
+    /// Where the program says that it is ready, unless `start` will listen.
+    pub notify: Option<Relay>,
 }
 
 pub fn create<'a>(
@@ -130,7 +142,9 @@ pub fn create<'a>(
     let pidfd_socket = args.pidfd_socket.as_deref().map(connect_pidfd).transpose()?;
     let state = std::mem::take(&mut draft.state);
     let mut container = global.store.create(state, &draft.bundle.config)?;
-    let made = make(global, starter, console, draft, plan, &mut container).and_then(|(mut child, terminal)| {
+    let prepared = prepare_notify(starter, draft.notifies, &container);
+    let made = prepared.and_then(|notify| {
+        let (mut child, terminal) = make(global, starter, console, draft, plan, &mut container)?;
         if let Some(socket) = pidfd_socket {
             send_pidfd(&socket, &child.pidfd, "standard")?;
         }
@@ -140,15 +154,24 @@ pub fn create<'a>(
         if starter == Starter::Later {
             child.keep();
         }
-        Ok((child, terminal))
+        Ok((child, terminal, notify))
     });
     match made {
-        Ok((child, terminal)) => Ok(Created { container, child, terminal }),
+        Ok((child, terminal, notify)) => Ok(Created { container, child, terminal, notify }),
         Err(error) => {
             undo(global, &container, &draft.bundle.spec);
             Err(error)
         }
     }
+}
+
+fn prepare_notify(starter: Starter, notifies: bool, container: &Container) -> Result<Option<Relay>> {
+    if !notifies {
+        return Ok(None);
+    }
+    container.make_notify_directory()?;
+    let manager = notify::of_our_manager().filter(|_| starter != Starter::Later);
+    manager.map(|manager| Relay::listen(container, manager)).transpose()
 }
 
 fn make<'a>(
@@ -248,13 +271,9 @@ fn state_around_status(state: &State) -> Result<(Vec<u8>, Vec<u8>)> {
 /// `--preserve-fds`, and what systemd's socket activation passed to us (sd_listen_fds(3)).
 fn preserved_descriptors(args: &Flags, spec: &mut Spec) -> Result<u32> {
     let to_us = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
-    let listening: u32 = match std::env::var("LISTEN_FDS") {
-        Ok(count) if to_us => match count.parse() {
-            Ok(count) => count,
-            Err(_) => bail!("LISTEN_FDS={count} in the environment: no number of descriptors"),
-        },
-        _ => 0,
-    };
+    // sd_listen_fds(3): what is no number is no descriptors.
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok());
+    let listening: u32 = count.filter(|_| to_us).unwrap_or(0);
     if let Some(process) = spec.process.as_mut().filter(|_| listening > 0) {
         let env = process.env.get_or_insert_default();
         env.push(format!("LISTEN_FDS={listening}"));
@@ -265,7 +284,8 @@ fn preserved_descriptors(args: &Flags, spec: &mut Spec) -> Result<u32> {
     };
     for number in 3..3 + all {
         if fd::borrow(number as i32).is_err() {
-            bail!("--preserve-fds: descriptor {number} is not open");
+            let who = if number < 3 + listening { "LISTEN_FDS" } else { "--preserve-fds" };
+            bail!("{who}: descriptor {number} is not open");
         }
     }
     Ok(all)

@@ -103,7 +103,7 @@ fn exec(global: &Global, args: &Args) -> Result<u8> {
     let (mut child, terminal) = start(global, args, &mut container, first, &spec, &process, &plan)?;
     child.keep();
     match signals {
-        Some(signals) => foreground::attend(signals, child.pid, &child.pidfd, terminal),
+        Some(signals) => foreground::attend(signals, child.pid, &child.pidfd, terminal, None),
         None => Ok(0),
     }
 }

@@ -1,5 +1,6 @@
 //! Waiting for a program in the foreground: signals go on to it, its terminal is ours.
 
+use super::notify::Relay;
 use crate::error::{Context, Result};
 use crate::sys::poll::{Interest, poll};
 use crate::sys::process::{self, SIGCHLD, SIGURG, SIGWINCH, pid_t};
@@ -26,13 +27,21 @@ pub fn terminal_size() -> Option<(u16, u16)> {
 }
 
 /// Until the process ends: its exit code, 128 + the signal where one ended it.
-pub fn attend(signals: Signals, pid: pid_t, pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<u8> {
+pub fn attend(
+    signals: Signals,
+    pid: pid_t,
+    pidfd: &OwnedFd,
+    terminal: Option<OwnedFd>,
+    mut notify: Option<Relay>,
+) -> Result<u8> {
     let mut terminal = terminal.map(Terminal::new).transpose()?;
     loop {
         let relay = terminal.as_ref().map_or([None; 3], Terminal::interests);
-        let [signal, exit, input, output, room] = poll([
+        let said = notify.as_ref().and_then(Relay::waiting);
+        let [signal, exit, said, input, output, room] = poll([
             Some((signals.0.as_fd(), Interest::Read)),
             Some((pidfd.as_fd(), Interest::Read)),
+            said.map(|said| (said, Interest::Read)),
             relay[0],
             relay[1],
             relay[2],
@@ -42,6 +51,10 @@ pub fn attend(signals: Signals, pid: pid_t, pidfd: &OwnedFd, terminal: Option<Ow
             while let Some(signal) = process::read_signal(&signals.0) {
                 forward(signal, pid, pidfd, terminal.as_ref());
             }
+        }
+        if said && let Some(notify) = &mut notify {
+            // It is we whom the manager watches: we end as the program does. A manager that is gone is no reason to end.
+            let _ = notify.pass_on(std::process::id() as pid_t);
         }
         if let Some(terminal) = &mut terminal {
             terminal.relay(input, output, room);

@@ -7,6 +7,7 @@ mod maps;
 use super::init::fault::words_of;
 use super::init::{self, Inheritance, Message, REACHED};
 use super::log::Log;
+use super::net_devices::{self, Moved};
 use super::plan::Plan;
 use super::plan::mounts::{Idmap, What};
 use super::plan::step::{Op, Step};
@@ -47,6 +48,7 @@ pub struct Child<'a> {
     pub in_cgroup: bool,
     sync: OwnedFd,
     idmaps: Vec<(OwnedFd, bool)>,
+    moved: Option<Moved>,
     kept: bool,
 }
 
@@ -80,7 +82,7 @@ pub fn spawn<'a>(plan: &'a Plan, birth: Birth) -> Result<Child<'a>> {
     process::set_signal_mask(&before).context("unblock signals")?;
     match cloned.with(|| format!("clone with {}", super::plan::namespaces::words(plan.launch.clone_flags)))? {
         (process::Clone::Parent { pid, pidfd }, in_cgroup) => {
-            Ok(Child { plan, pid, pidfd, in_cgroup, sync, idmaps, kept: false })
+            Ok(Child { plan, pid, pidfd, in_cgroup, sync, idmaps, moved: None, kept: false })
         }
         (process::Clone::Child, _) => process::exit_now(1),
     }
@@ -174,9 +176,9 @@ impl Child<'_> {
             self.write_proc("oom_score_adj", &score.to_string())
                 .with(|| format!("process.oomScoreAdj: set {score} on the container"))?;
         }
-        for limit in &launch.limits {
-            process::prlimit(self.pid, limit.resource, limit.soft, limit.hard)
-                .with(|| format!("process.rlimits[{}]: set {} at most {}", limit.index, limit.soft, limit.hard))?;
+        // Another process in a container does not wait for us again.
+        if !self.is_first() {
+            self.limit()?;
         }
         if let Some((uids, gids)) = &launch.maps {
             maps::write(self.pid, uids, gids)?;
@@ -186,7 +188,25 @@ impl Child<'_> {
                 mapped.context("mounts: map the owners of a bind mount as the container's user namespace does")?;
             }
         }
+        // A network namespace that the second of two processes makes is not there yet.
+        if !self.makes_network_later() {
+            self.moved = net_devices::send(launch, self.pid)?;
+        }
         Ok(())
+    }
+
+    /// What the program gets; a container's first process has more to do than a small limit allows.
+    fn limit(&self) -> Result<()> {
+        for limit in &self.plan.launch.limits {
+            process::prlimit(self.pid, limit.resource, limit.soft, limit.hard)
+                .with(|| format!("process.rlimits[{}]: set {} at most {}", limit.index, limit.soft, limit.hard))?;
+        }
+        Ok(())
+    }
+
+    fn makes_network_later(&self) -> bool {
+        let makes = |step: &Step| matches!(step.op, Op::CloneAgain(flags) if flags & process::CLONE_NEWNET as u64 != 0);
+        self.plan.steps.iter().any(makes)
     }
 
     fn write_proc(&self, file: &str, text: &str) -> crate::sys::Result<()> {
@@ -214,12 +234,20 @@ impl Child<'_> {
                     terminal = descriptor;
                     continue;
                 }
-                Op::TellReady => return Ok(terminal),
+                Op::TellReady => {
+                    if self.is_first() {
+                        self.limit()?;
+                    }
+                    return Ok(terminal);
+                }
                 Op::AskHooks => self.ask_hooks(spec, state, log)?,
                 Op::CloneAgain(_) => {
                     process::wait(self.pid).context("wait for the first of two processes")?;
                     self.pid = message.detail;
                     self.pidfd = process::pidfd_open(self.pid).context("open the container's first process")?;
+                    if self.makes_network_later() {
+                        self.moved = net_devices::send(&self.plan.launch, self.pid)?;
+                    }
                 }
                 Op::Seccomp(filter) => {
                     let listener = process::pidfd_getfd(&self.pidfd, message.detail);
@@ -234,8 +262,12 @@ impl Child<'_> {
 
     /// The container's: a first process is being made, or another in one that runs.
     fn status(&self) -> Status {
-        let is_first = self.plan.steps.iter().any(|step| matches!(step.op, Op::AwaitStart));
-        if is_first { Status::Creating } else { Status::Running }
+        if self.is_first() { Status::Creating } else { Status::Running }
+    }
+
+    /// Then it waits until somebody says start.
+    fn is_first(&self) -> bool {
+        self.plan.steps.iter().any(|step| matches!(step.op, Op::AwaitStart))
     }
 
     /// The child's next message; its failure as an error.
@@ -292,6 +324,9 @@ impl Child<'_> {
 impl Drop for Child<'_> {
     fn drop(&mut self) {
         if !self.kept {
+            if let Some(moved) = &mut self.moved {
+                moved.back();
+            }
             // It may be dead already, and reaped: nothing to do then.
             let _ = process::pidfd_send_signal(&self.pidfd, process::SIGKILL);
             let _ = process::wait(self.pid);

@@ -1,12 +1,11 @@
 //! Labels of security modules that this kernel does not have: an engine that labels everything runs here too, and is told.
 
-use super::log::Log;
 use super::spec::Spec;
 use std::path::Path;
 
-/// Takes out of config.json what no security module here would read.
-pub fn drop_foreign(spec: &mut Spec, log: &Log) {
-    let mut labels = Vec::new();
+/// Takes out of config.json what no security module here would read; a warning for each.
+pub fn drop_foreign(spec: &mut Spec) -> Vec<String> {
+    let (mut labels, mut warnings) = (Vec::new(), Vec::new());
     if let Some(linux) = &mut spec.linux {
         labels.push(("linux.mountLabel", &mut linux.mount_label, SELINUX));
     }
@@ -16,10 +15,11 @@ pub fn drop_foreign(spec: &mut Spec, log: &Log) {
     }
     for (field, label, (module, sign)) in labels {
         if !label.is_empty() && !Path::new(sign).exists() {
-            log.warn(&format!("{field}: passing over {label:?}, for this kernel has no {module}"));
+            warnings.push(format!("{field}: passing over {label:?}, for this kernel has no {module}"));
             label.clear();
         }
     }
+    warnings
 }
 
 /// A security module, and what is there when it is on.

@@ -20,6 +20,8 @@ pub mod kill;
 pub mod labels;
 pub mod list;
 pub mod log;
+pub mod net_devices;
+pub mod notify;
 pub mod output;
 pub mod pause;
 pub mod plan;

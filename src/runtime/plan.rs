@@ -10,6 +10,7 @@ mod hooks;
 mod limits;
 pub mod mounts;
 pub mod namespaces;
+mod net_devices;
 mod options;
 mod order;
 mod paths;
@@ -48,6 +49,8 @@ pub struct Facts<'a> {
     /// Rows and columns of the terminal that shows the container's: before consoleSize.
     pub terminal_size: Option<(u16, u16)>,
     pub cgroup: Option<&'a Cgroup>,
+    /// Directory of the host with the socket that the program tells its readiness to.
+    pub notify: Option<&'a str>,
 }
 
 #[derive(Debug, Default)]
@@ -83,8 +86,19 @@ pub struct Launch {
     pub maps: Option<(String, String)>,
     /// Whom the version 2 cgroup belongs to, as the host numbers users: the container manages what is below it.
     pub cgroup_owner: Option<u32>,
+    /// What moves into the container's network namespace.
+    pub net_devices: Vec<NetDevice>,
+    /// That namespace, where it is joined.
+    pub network: Option<JoinedNamespace>,
     pub limits: Vec<Limit>,
     pub oom_score_adj: Option<i32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetDevice {
+    pub name: String,
+    /// There; `%d` stands for a number.
+    pub rename: String,
 }
 
 /// prlimit(2)
@@ -147,6 +161,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     limits::plan(steps, process)?;
 
     steps.always(Op::AwaitGo); // id maps, limits and the cgroup are the parent's part, and need what the child gives up
+    net_devices::plan(steps, linux, &namespaces, facts)?;
     namespaces::plan(steps, linux, &namespaces)?; // first: everything below happens to them
     process::session(steps, facts)?;
     namespaces::cgroup(steps, &namespaces); // its root is the cgroup that the parent has put us in
@@ -154,6 +169,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
 
     rootfs::enter(steps, spec, linux, &namespaces, facts)?;
     mounts::plan(steps, spec, &namespaces, facts)?;
+    mounts::notify_socket(steps, &namespaces, facts)?;
     cgroup_mount::plan_owner(steps, spec, linux, process, &namespaces);
     devices::plan(steps, spec, linux, &namespaces, facts)?;
     hooks::create(steps, spec)?; // the specification: after the mounts, before pivot_root

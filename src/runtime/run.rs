@@ -27,7 +27,7 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     let starter = if args.detach { Starter::Detached } else { Starter::Foreground };
     let (mut draft, plan) = creation::draft(global, &args.creation, starter)?;
     let signals = if args.detach { None } else { Some(Signals::take(!args.no_subreaper)?) };
-    let Created { container, mut child, terminal } =
+    let Created { container, mut child, terminal, mut notify } =
         creation::create(global, &args.creation, starter, &mut draft, &plan)?;
     let started = child.start().and_then(|()| poststart(global, &container));
     if let Err(error) = started {
@@ -38,8 +38,13 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
         return Err(error);
     }
     child.keep();
-    let Some(signals) = signals else { return Ok(0) };
-    let code = foreground::attend(signals, child.pid, &child.pidfd, terminal)?;
+    let Some(signals) = signals else {
+        if let Some(Err(error)) = notify.as_mut().map(|notify| notify.wait(child.pid, &child.pidfd)) {
+            global.log.warn(&error.to_string());
+        }
+        return Ok(0);
+    };
+    let code = foreground::attend(signals, child.pid, &child.pidfd, terminal, notify)?;
     if !args.keep {
         destroy(global, &container)?;
     }

@@ -5,6 +5,7 @@ use super::delete::{destroy, wait_for_end};
 use super::hooks;
 use super::init::Message;
 use super::init::fault::words_of;
+use super::notify::{self, Relay};
 use super::plan::step::Op;
 use super::plan::{self, Facts};
 use super::record::Status;
@@ -31,6 +32,8 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     if container.spec()?.process.is_none() {
         bail!("process: missing from the config.json of container {}; there is nothing to run", args.id);
     }
+    let manager = notify::of_our_manager();
+    let notify = manager.map(|manager| Relay::listen(&container, manager)).transpose()?;
     let waiting = socket::connect_at(container.directory(), START_SOCKET);
     let waiting = waiting.with(|| format!("reach container {} to start it", args.id))?;
     let answer = Message::receive(waiting.as_fd()).context("listen to the container's first process")?;
@@ -38,13 +41,28 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     match answer {
         // Exec closed the other end.
         None => match poststart(global, &container) {
-            Ok(()) => Ok(0),
+            Ok(()) => {
+                wait_until_ready(global, &container, notify);
+                Ok(0)
+            }
             Err(error) => Err(destroyed(global, &container, error)),
         },
         Some((message, _)) => {
             let (error, of_hook) = why(&container, message);
             Err(if of_hook { destroyed(global, &container, error) } else { error })
         }
+    }
+}
+
+/// The manager of our service hears when the program says that it is ready.
+fn wait_until_ready(global: &Global, container: &Container, notify: Option<Relay>) {
+    let Some(mut notify) = notify else { return };
+    let waited = match container.process() {
+        Ok(Some(pidfd)) => notify.wait(container.state.pid, &pidfd),
+        other => other.map(drop),
+    };
+    if let Err(error) = waited {
+        global.log.warn(&error.to_string());
     }
 }
 
@@ -67,9 +85,14 @@ fn why(container: &Container, message: Message) -> (Error, bool) {
         rootless: crate::sys::identity::effective_uid() != 0,
         no_new_keyring: state.no_new_keyring,
         cgroup: state.cgroup.as_ref(),
+        notify: container.has_notify_directory().then_some(notify::DIRECTORY),
         ..Facts::default()
     };
-    match container.spec().and_then(|spec| plan::container(&spec, &facts)) {
+    let spec = container.spec().map(|mut spec| {
+        super::labels::drop_foreign(&mut spec);
+        spec
+    });
+    match spec.and_then(|spec| plan::container(&spec, &facts)) {
         Ok(plan) => {
             let step = message.step as usize;
             let of_hook = plan.steps.get(step).is_some_and(|step| matches!(step.op, Op::Hooks { .. }));

@@ -4,6 +4,7 @@
 //! moment left. Whoever changes a container holds a lock on its directory.
 
 use super::bundle::parse_json;
+use super::notify;
 use super::record::{State, Status};
 use super::spec::Spec;
 use crate::bail;
@@ -54,6 +55,11 @@ impl Store {
             bail!("--root: / will not do");
         }
         Ok(Store { path })
+    }
+
+    /// Where the state of container `id` is or will be.
+    pub fn directory_of(&self, id: &str) -> String {
+        format!("{}/{id}", self.path)
     }
 
     fn open(&self) -> Result<Option<OwnedFd>> {
@@ -158,6 +164,22 @@ impl Container {
     /// The state directory's path, for what must be named to others.
     pub fn path(&self) -> String {
         format!("{}/{}", self.store, self.state.id)
+    }
+
+    /// For the socket of sd_notify(3).
+    pub fn make_notify_directory(&self) -> Result<()> {
+        let made = tree::mkdirat(self.directory(), &cstring(notify::DIRECTORY)?, 0o755);
+        made.with(|| format!("make {}/{}", self.path(), notify::DIRECTORY))
+    }
+
+    pub fn notify_directory(&self) -> Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let directory = fd::openat(&self.directory, &cstring(notify::DIRECTORY)?, flags);
+        directory.with(|| format!("NOTIFY_SOCKET: open {}/{}", self.path(), notify::DIRECTORY))
+    }
+
+    pub fn has_notify_directory(&self) -> bool {
+        cstring(notify::DIRECTORY).is_ok_and(|name| tree::stat_at(self.directory(), &name).is_ok())
     }
 
     /// config.json as it was at `create`.

@@ -37,6 +37,28 @@ pub fn connect_at(directory: BorrowedFd, name: &str) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// A socket for datagrams at `name` in `directory`.
+pub fn bind_datagram_at(directory: BorrowedFd, name: &str) -> Result<OwnedFd> {
+    let socket = datagram()?;
+    nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new(path_below(directory, name).as_str())?)?;
+    Ok(socket)
+}
+
+/// A socket whose datagrams go to the one at `address`: a path, or with `@` in front a name without a file (unix(7)).
+pub fn connect_datagram(address: &str) -> Result<OwnedFd> {
+    let socket = datagram()?;
+    let address = match address.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
+        None => UnixAddr::new(address)?,
+    };
+    nix::sys::socket::connect(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}
+
+fn datagram() -> Result<OwnedFd> {
+    nix::sys::socket::socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+}
+
 fn seqpacket() -> Result<OwnedFd> {
     nix::sys::socket::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)
 }

@@ -27,7 +27,7 @@ pub mod skip;
 pub mod socket;
 
 pub use crate::{bolo_only, needs, not_on};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, give};
 pub use call::{Call, Running};
 pub use container::Container;
 pub use mountinfo::MountPoint;

@@ -150,3 +150,14 @@ fn it_leads_its_own_session() {
 fn a_script_whose_interpreter_is_in_the_rootfs() {
     Bundle::program(["/bake"]).script("/bake", "#!/bin/sh\necho baked\n").run().stdout_is("baked");
 }
+
+/// The limits are the program's: what makes the container needs more.
+#[test]
+fn a_limit_too_small_for_the_set_up_is_the_programs() {
+    let limits = json!([
+        {"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4},
+        {"type": "RLIMIT_NPROC", "soft": 1, "hard": 1}
+    ]);
+    let bundle = Bundle::program(["/bin/sh", "-c", "ulimit -n"]).set("/process/rlimits", limits);
+    bundle.hook("createContainer", "true").run().stdout_is("4");
+}

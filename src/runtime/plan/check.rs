@@ -31,9 +31,6 @@ pub(super) fn all(spec: &Spec, linux: &Linux, namespaces: &Namespaces) -> Result
         bail!("linux.timeOffsets: needs a new time namespace in linux.namespaces");
     }
     intel_rdt(linux)?;
-    if linux.net_devices.as_ref().is_some_and(|devices| !devices.is_empty()) {
-        bail!("linux.netDevices: this runtime cannot do that yet; take it out");
-    }
     mappings("uidMappings", linux.uid_mappings.as_deref(), namespaces)?;
     mappings("gidMappings", linux.gid_mappings.as_deref(), namespaces)?;
     hooks(spec)

@@ -8,7 +8,7 @@ use crate::bail;
 use crate::error::Result;
 use crate::runtime::spec::{self, IdMapping, Spec};
 use crate::sys::mount::{self as sys, Attributes};
-use crate::sys::process::CLONE_NEWUSER;
+use crate::sys::process::{CLONE_NEWNS, CLONE_NEWUSER};
 use std::ffi::CString;
 
 #[derive(Debug)]
@@ -152,6 +152,31 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
             steps.later(origin, Op::ReadonlyMount { target: cstring(&target, origin)?, attributes });
         }
     }
+    Ok(())
+}
+
+/// sd_notify(3): read-only, so that nobody puts another socket in the place of ours.
+pub(super) fn notify_socket(steps: &mut Steps, namespaces: &Namespaces, facts: &Facts) -> Result<()> {
+    let Some(directory) = facts.notify.filter(|_| namespaces.has(CLONE_NEWNS)) else { return Ok(()) };
+    let origin = Origin::Field("NOTIFY_SOCKET");
+    let set = sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
+    let what = What::Bind {
+        source: cstring(directory, origin)?,
+        recursive: false,
+        by_parent: namespaces.is_new(CLONE_NEWUSER) && !facts.rootless,
+        exact: true,
+    };
+    let mount = Mount {
+        target: cstring(crate::runtime::notify::TARGET, origin)?,
+        target_rule: TargetRule::LikeSource,
+        proc_rule: ProcRule::Forbid,
+        what,
+        attributes: Attributes { set, ..Attributes::default() },
+        recursive: Attributes::default(),
+        propagation: Vec::new(),
+        idmap: None,
+    };
+    steps.add(origin, Op::Mount(Box::new(mount)));
     Ok(())
 }
 

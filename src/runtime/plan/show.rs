@@ -32,6 +32,15 @@ impl fmt::Display for Plan {
             writeln!(f, "{:ORIGIN_WIDTH$} parent: map users {}", "linux.uidMappings", lines(uids))?;
             writeln!(f, "{:ORIGIN_WIDTH$} parent: map groups {}", "linux.gidMappings", lines(gids))?;
         }
+        for device in &launch.net_devices {
+            let origin = format!("linux.netDevices.{}", device.name);
+            write!(f, "{origin:ORIGIN_WIDTH$} parent: move network device {} into the container", device.name)?;
+            writeln!(
+                f,
+                "{}",
+                if device.name == device.rename { String::new() } else { format!(" as {}", device.rename) }
+            )?;
+        }
         for limit in &launch.limits {
             let origin = format!("process.rlimits[{}]", limit.index);
             let name = super::limits::RESOURCES.get(limit.resource as usize).copied().unwrap_or_default();
