@@ -72,5 +72,43 @@ pub fn layer(bytes: &[u8]) {
     let _ = std::fs::remove_dir_all(place);
 }
 
+/// A Dockerfile: parsed, planned without any image, and shown; as it is, and as what ONBUILD keeps.
+#[cfg(feature = "image")]
+pub fn dockerfile(bytes: &[u8]) {
+    use crate::image::dockerfile::Dockerfile;
+    use crate::image::plan::{self, Options, platform};
+    let Ok(dockerfile) = Dockerfile::parse("Dockerfile", bytes) else { return };
+    let mut options = Options::new(platform::host());
+    options.all_stages = true;
+    if let Ok(plan) = plan::plan(&dockerfile, &options, &mut |_, _| Ok(None)) {
+        let steps: usize = plan.stages.iter().map(|stage| stage.steps.len()).sum();
+        assert!(plan::print(&plan).lines().count() >= steps, "a step that is not shown");
+        for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
+            assert!(step.span.first >= 1 && step.span.first <= step.span.last, "{:?}", step.span);
+        }
+    }
+}
+
+/// A word with variables: what comes out is bounded, and without any `$` nothing of a plain word changes.
+#[cfg(feature = "image")]
+pub fn expand(bytes: &[u8]) {
+    use crate::image::dockerfile::expand::{Options, expand};
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let value = |name: &str| (name.len() % 2 == 0).then_some("a*b/c d");
+    for escape in ['\\', '`'] {
+        if let Ok(expanded) = expand(text, Options::word(escape), &value) {
+            assert!(
+                expanded.text.len() <= (text.len() + 1) * 64 * 8,
+                "{} bytes of {}",
+                expanded.text.len(),
+                text.len()
+            );
+            if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                assert_eq!(expanded.text, text);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,15 @@
 
 mod image {
     mod build;
+    mod build_options;
     mod bundle;
     mod command_line;
     mod hostile;
+    mod hostile_builds;
     mod import;
     mod inspect;
     pub mod kit;
     mod names;
-    mod semantics;
+    pub mod semantics;
     mod tools;
 }

@@ -133,3 +133,79 @@ fn mutated_archives() {
     try_all(&seed, 5_000, super::tar);
     try_all(&seed, 300, super::layer);
 }
+
+#[cfg(feature = "image")]
+const DOCKERFILE: &str = r##"# syntax=docker/dockerfile:1
+# escape=\
+# check=skip=all
+ARG BASE=bb:1 X="a b"
+FROM --platform=$BUILDPLATFORM ${BASE:-x} AS one
+ENV A=b C="d $A" E='f' \
+  # comment
+  G=${A:+${C%b*}} H=${A#x} I=${A//b/c} J=${A/?/}
+ENV old form here
+LABEL "a b"=c d=e
+RUN --mount=type=cache,target=/k,id=${A},sharing=locked,mode=0755 --mount=type=secret,id=s,env=S,required --network=none make \
+  all
+RUN <<-EOF cat > /x && <<"E2" sh
+	one $A
+	EOF
+two
+E2
+COPY --chown=1:2 --chmod=u=rwX --link --parents --exclude=*.x a b[c-d]* ./e/./f /d/
+COPY --from=one ["a b", "c"]
+COPY <<F1 <<'F2' /h/
+$A
+F1
+$B
+F2
+ADD --checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef https://h/f?x#y /z
+ADD --keep-git-dir=true git@h:r.git#v1:sub /g
+FROM one
+ONBUILD RUN echo <<E
+x
+E
+HEALTHCHECK --interval=1m30s --timeout=3.5s --retries=2 CMD ["curl", "x"]
+EXPOSE 80 90-100/udp
+SHELL ["/bin/sh", "-c"]
+USER a:b
+VOLUME ["/a", "/b"]
+WORKDIR $A/x
+STOPSIGNAL SIGRTMIN+3
+ENTRYPOINT exec x
+CMD ["a", "b"]
+MAINTAINER me
+"##;
+
+/// How often; `FUZZ_SECONDS` makes it a matter of time.
+#[cfg(feature = "image")]
+fn try_for_long(seed: &[u8], count: usize, target: fn(&[u8])) {
+    let Some(seconds) = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()) else {
+        return try_all(seed, count, target);
+    };
+    let (begun, mut numbers, mut tried) = (std::time::Instant::now(), Numbers(u64::from(std::process::id())), 0u64);
+    let limit = std::time::Duration::from_secs(seconds);
+    while begun.elapsed() < limit {
+        let input = mutated(seed, &mut numbers);
+        if std::panic::catch_unwind(|| target(&input)).is_err() {
+            panic!("input: {:?}", String::from_utf8_lossy(&input));
+        }
+        tried += 1;
+    }
+    println!("{tried} inputs in {seconds} s");
+}
+
+#[cfg(feature = "image")]
+#[test]
+fn mutated_dockerfiles() {
+    use crate::image::dockerfile::Dockerfile;
+    assert!(Dockerfile::parse("Dockerfile", DOCKERFILE.as_bytes()).is_ok(), "the seed itself is no Dockerfile");
+    try_for_long(DOCKERFILE.as_bytes(), 2_000, super::dockerfile);
+}
+
+#[cfg(feature = "image")]
+#[test]
+fn mutated_words() {
+    let seed = r#"a${A:-b${C+"d"}}'e$f'\g"h\$i"${J##k*?}${L//m/n}${O/p}${Q:?r}$1s${T%%[u]}"#;
+    try_for_long(seed.as_bytes(), 20_000, super::expand);
+}

@@ -9,16 +9,20 @@ pub mod context;
 pub mod copy;
 pub mod execute;
 pub mod git;
+pub mod guard;
 pub mod hash;
 pub mod http;
 pub mod interrupt;
+pub mod layout;
 pub mod mounts;
+pub mod output;
 pub mod owner;
 pub mod place;
 pub mod progress;
 pub mod remote;
 pub mod run;
 pub mod settings;
+pub mod stages;
 pub mod stubs;
 pub mod tree;
 pub mod trees;
@@ -28,20 +32,25 @@ pub mod work;
 pub use tree::Tree;
 
 use crate::error::{Context, Error, Result};
-use crate::image::config::{ImageConfig, Platform};
+use crate::image::config::{History, ImageConfig, Manifest, Platform, media_type};
 use crate::image::dockerfile::Dockerfile;
-use crate::image::plan::{self, Mount, Operation, Options, Place, Plan, Source};
+use crate::image::plan::{self, Options, Place, Plan};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Lease, Store};
 use crate::image::time;
 use crate::sys::{Errno, mount, process};
+use cache::Cache;
 use context::Input;
-use execute::{Built, Executor};
+use execute::Executor;
+use guard::Guard;
 use interrupt::Interrupt;
+use output::Output;
 use progress::Progress;
 use settings::Settings;
+use stages::{Built, Stages};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 use trees::Trees;
 
 /// A build that is about to begin.
@@ -57,6 +66,13 @@ pub struct Build<'a> {
     pub obtain: &'a dyn Fn(&Reference, Option<&Platform>) -> Result<Image>,
     /// What the image is going to be called.
     pub names: Vec<Reference>,
+    /// Images that named contexts stand for, and that are not the store's to find.
+    pub layouts: BTreeMap<Reference, Image>,
+    pub annotations: BTreeMap<String, String>,
+    pub outputs: Vec<Output>,
+    /// One layer of all.
+    pub squash: bool,
+    pub cache_to: Vec<PathBuf>,
 }
 
 /// The plan, and the images that it stands on.
@@ -86,6 +102,9 @@ impl Build<'_> {
     }
 
     fn find(&self, name: &Reference, platform: Option<&Platform>) -> Result<Image> {
+        if let Some(image) = self.layouts.get(name) {
+            return Ok(image.clone());
+        }
         let host = plan::platform::host();
         let image = (self.obtain)(name, platform.filter(|platform| **platform != host))?;
         self.store.hold_image(self.lease, &image)?;
@@ -95,12 +114,7 @@ impl Build<'_> {
     /// The images that COPY and RUN --mount read from.
     fn find_sources(&self, plan: &Plan, images: &mut BTreeMap<Reference, Image>) -> Result<()> {
         for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
-            let places: Vec<&Place> = match &step.operation {
-                Operation::Copy(copy) => copy.sources.iter().filter_map(place_of).collect(),
-                Operation::Run(run) => run.mounts.iter().filter_map(Mount::place).map(|(place, _)| place).collect(),
-                _ => Vec::new(),
-            };
-            for place in places {
+            for place in step.operation.places() {
                 if let Place::Image(name) = place
                     && !images.contains_key(name)
                 {
@@ -118,6 +132,9 @@ impl Build<'_> {
         own_mounts()?;
         let Planned { plan, images } = planned;
         let trees = Trees::new(self.store, self.lease)?;
+        let steps = plan.stages.iter().flat_map(|stage| &stage.steps);
+        self.progress.expect(steps.filter(|step| step.operation.makes_layer()).count());
+        let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let executor = Executor {
             store: self.store,
             lease: self.lease,
@@ -126,41 +143,59 @@ impl Build<'_> {
             settings: &self.settings,
             progress: &self.progress,
             interrupt: &interrupt,
+            guard: Guard::new(trees.lock()?),
             context: &self.input.context,
             named: &self.named,
             images,
             remotes: remote::Remotes::default(),
-            stages: Vec::new(),
+            cache: Cache::new(self.store, self.lease, &self.settings.cache_from),
+            stages: Stages::new(plan.stages.len(), at_once),
         };
-        let built = executor.run()?;
-        interrupt.check()?;
-        self.keep(plan, built)
+        let image = self.progress.during(|| -> Result<Image> {
+            let built = executor.run()?;
+            interrupt.check()?;
+            let image = self.keep(plan, built, &trees)?;
+            for output in &self.outputs {
+                output.write(self.store, &trees, &image, &self.names, plan.epoch)?;
+            }
+            Ok(image)
+        })?;
+        for directory in &self.cache_to {
+            executor.cache.export(directory).with(|| format!("--cache-to {}", directory.display()))?;
+        }
+        Ok(image)
     }
 
-    fn keep(&self, plan: &Plan, built: Built) -> Result<Image> {
+    fn keep(&self, plan: &Plan, mut built: Built, trees: &Trees) -> Result<Image> {
         let Some(stage) = plan.stages.get(plan.target) else {
             return Err(Error::new(format!("{}: the target was not planned", plan.name)));
         };
         let mut config = stage.image.clone();
         config.created = Some(time::rfc3339(built.created));
-        config.rootfs.diff_ids = built.layers.iter().map(|layer| layer.diff_id.clone()).collect();
         // The last entries are ours.
         for (entry, time) in config.history.iter_mut().rev().zip(built.times.iter().rev()) {
             entry.created = Some(time::rfc3339(*time));
         }
-        let layers = built.layers.into_iter().map(|layer| layer.descriptor).collect();
-        let image = self.store.put_image(self.lease, &config, layers, self.names.first())?;
-        for name in self.names.iter().skip(1) {
-            self.store.enter(self.lease, &image.descriptor, Some(name))?;
+        if self.squash {
+            built.layers = vec![output::squash(self.store, self.lease, trees, &built.layers, plan.epoch)?];
+            config.history.iter_mut().for_each(|entry| entry.empty_layer = true);
+            let comment = Some("squashed".to_owned());
+            config.history.push(History { created: config.created.clone(), comment, ..History::default() });
         }
-        Ok(image)
-    }
-}
-
-fn place_of(source: &Source) -> Option<&Place> {
-    match source {
-        Source::Path { place, .. } => Some(place),
-        _ => None,
+        config.rootfs.diff_ids = built.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let layers = built.layers.into_iter().map(|layer| layer.descriptor).collect();
+        let blob = self.store.put_blob(self.lease, media_type::CONFIG, &config.to_bytes()?)?;
+        let mut manifest = Manifest::new(blob, layers);
+        manifest.annotations.extend(self.annotations.clone());
+        let bytes = serde_json::to_vec(&manifest).context("write manifest")?;
+        let descriptor = self.store.put_blob(self.lease, media_type::MANIFEST, &bytes)?;
+        if self.outputs.contains(&Output::Image) {
+            let names: Vec<Option<&Reference>> = self.names.iter().map(Some).collect();
+            for name in if names.is_empty() { vec![None] } else { names } {
+                self.store.enter(self.lease, &descriptor, name)?;
+            }
+        }
+        Ok(Image { names: self.names.clone(), descriptor, manifest, config })
     }
 }
 

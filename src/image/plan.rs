@@ -160,6 +160,15 @@ impl Operation {
     pub fn makes_layer(&self) -> bool {
         !matches!(self, Operation::Config)
     }
+
+    /// Where it reads from.
+    pub fn places(&self) -> Vec<&Place> {
+        match self {
+            Operation::Copy(copy) => copy.sources.iter().filter_map(Source::place).collect(),
+            Operation::Run(run) => run.mounts.iter().filter_map(Mount::place).map(|(place, _)| place).collect(),
+            Operation::Config | Operation::MakeDir { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Makes the plan. An error says which line is wrong.

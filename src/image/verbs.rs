@@ -11,6 +11,7 @@ mod each;
 mod events;
 mod exec;
 mod generate;
+mod guard;
 mod help;
 mod history;
 mod images;
@@ -58,7 +59,7 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 44] = [
+const VERBS: [Entry; 45] = [
     entry::<attach::Attach>(),
     entry::<build::Build>(),
     entry::<bundle::Bundle>(),
@@ -69,6 +70,7 @@ const VERBS: [Entry; 44] = [
     entry::<events::Events>(),
     entry::<exec::Exec>(),
     entry::<generate::Generate>(),
+    entry::<guard::Guard>(),
     entry::<history::History>(),
     entry::<images::Images>(),
     entry::<import::Import>(),

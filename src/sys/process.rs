@@ -265,6 +265,13 @@ pub fn set_signal_mask(signals: &Signals) -> Result<()> {
     check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const signals.0, std::ptr::null_mut()) }.into())
 }
 
+/// Whether a blocked signal is waiting.
+pub fn is_pending(signal: i32) -> bool {
+    let mut pending = Signals::none();
+    // SAFETY: both calls get an initialised set.
+    unsafe { libc::sigpending(&raw mut pending.0) == 0 && libc::sigismember(&raw const pending.0, signal) == 1 }
+}
+
 /// A descriptor from which blocked signals are read.
 pub fn signalfd(signals: &Signals) -> Result<OwnedFd> {
     // SAFETY: the set is initialised.

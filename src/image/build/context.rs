@@ -10,7 +10,6 @@ use crate::error::{Context, Result};
 use crate::image::dockerfile::BYTES_MAX;
 use crate::image::dockerignore::Ignore;
 use crate::image::plan::git::{Git, is_url};
-use crate::image::store::ScratchDir;
 use crate::sys::root::Root;
 use crate::sys::tree::{Kind, effective_ids, stat};
 use crate::sys::{Errno, Mode, OFlag};
@@ -38,17 +37,21 @@ pub enum DockerfileAt {
 }
 
 /// Opens a context: a directory, a git repository, a URL, or `-` for an archive or a Dockerfile at standard input.
-pub fn open(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
+/// `room` is a directory for what has to be fetched.
+pub fn open(context: &str, at: &DockerfileAt, room: &Path) -> Result<Input> {
     if context == "-" {
         if *at == DockerfileAt::Stdin {
             bail!("standard input cannot be both the context and the Dockerfile");
         }
-        return stdin(at, scratch);
+        return stdin(at, room);
     }
-    if let Some(root) = remote(context, at, scratch).with(|| format!("context {context}"))? {
+    if let Some(root) = remote(context, room).with(|| format!("context {context}"))? {
         return match root {
             Remote::Tree(root) => inside(root, at),
-            Remote::Dockerfile(root, bytes) => finish(root, &DockerfileAt::Context, Some(bytes)),
+            Remote::Dockerfile(root, bytes) if *at == DockerfileAt::Context => finish(root, at, Some(bytes)),
+            Remote::Dockerfile(..) => {
+                bail!("context {context}: is no archive, and so a Dockerfile; with -f there are two")
+            }
         };
     }
     let path = Path::new(context);
@@ -56,22 +59,27 @@ pub fn open(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<In
     finish(root, at, None)
 }
 
-/// `--build-context NAME=DIR`
-pub fn directory(path: &Path) -> Result<Tree> {
-    let root = Root::open(path).with(|| format!("context {}", path.display()))?;
+/// `--build-context NAME=CONTEXT`; `room` is a directory that does not exist yet.
+pub fn named(context: &str, room: &Path) -> Result<Tree> {
+    std::fs::create_dir(room).context("create context")?;
+    let root = match remote(context, room)? {
+        Some(Remote::Tree(root)) => root,
+        Some(Remote::Dockerfile(..)) => bail!("is no archive"),
+        None => Root::open(Path::new(context)).with(|| format!("context {context}"))?,
+    };
     let ignore = match read_in(&root, IGNORE_FILE)? {
         Some(bytes) => Ignore::parse(IGNORE_FILE, &String::from_utf8_lossy(&bytes))?,
         None => Ignore::default(),
     };
-    Ok(Tree { root, ignore, anonymous: true, name: path.display().to_string() })
+    Ok(Tree { root, ignore, anonymous: true, name: context.to_owned() })
 }
 
 /// docker's rule: an archive is the context, anything else is a Dockerfile without one.
-fn stdin(at: &DockerfileAt, scratch: &ScratchDir) -> Result<Input> {
+fn stdin(at: &DockerfileAt, room: &Path) -> Result<Input> {
     let mut first = Vec::new();
     std::io::stdin().take(512).read_to_end(&mut first).context("read standard input")?;
     let whole = Cursor::new(first.clone()).chain(std::io::stdin());
-    let directory = scratch.path().join("context");
+    let directory = room.join("context");
     std::fs::create_dir(&directory).context("create context")?;
     let root = Root::open(&directory).context("open context")?;
     if !unpack::looks_like_archive(&first) {
@@ -106,16 +114,16 @@ enum Remote {
 }
 
 /// A git repository, or a file by its URL: an archive, or a Dockerfile alone. `None` where it is neither.
-fn remote(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Option<Remote>> {
+fn remote(context: &str, room: &Path) -> Result<Option<Remote>> {
     if let Some(git) = Git::parse(context)? {
-        return repository(&git, scratch).map(Some);
+        return repository(&git, room).map(Some);
     }
     if !is_url(context) {
         return Ok(None);
     }
-    let path = scratch.path().join("download");
+    let path = room.join("download");
     http::get(&http::Request { url: context.to_owned(), authorization: None, known: None }, &path)?;
-    let directory = scratch.path().join("context");
+    let directory = room.join("context");
     std::fs::create_dir(&directory).context("create context")?;
     let root = Root::open(&directory).context("open context")?;
     let open = || File::open(&path).context("open what was downloaded");
@@ -125,18 +133,15 @@ fn remote(context: &str, at: &DockerfileAt, scratch: &ScratchDir) -> Result<Opti
         drop(copier);
         return Ok(Some(Remote::Tree(root)));
     }
-    if *at != DockerfileAt::Context {
-        bail!("is no archive, and so a Dockerfile; with -f there are two");
-    }
     Ok(Some(Remote::Dockerfile(root, bounded(open()?, "Dockerfile")?)))
 }
 
 /// With the agent of whoever calls us, as their own git would do.
-fn repository(git: &Git, scratch: &ScratchDir) -> Result<Remote> {
+fn repository(git: &Git, room: &Path) -> Result<Remote> {
     let agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
     let access = Access { agent, ..Access::default() };
     let commit = access.commit(git)?;
-    let directory = scratch.path().join("context");
+    let directory = room.join("context");
     access.check_out(git, &commit, &directory)?;
     let root = Root::open(&directory).context("open context")?;
     let Some(path) = &git.directory else {

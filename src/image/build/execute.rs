@@ -1,11 +1,14 @@
 //! Carries out a plan: each step from the cache, or anew.
 
-use super::cache::{self, Layer, Record};
+use super::cache::{self, Cache, Layer, Record};
 use super::copy::Copier;
+use super::guard::Guard;
 use super::hash::content;
 use super::interrupt::Interrupt;
+use super::output::layers;
 use super::progress::{Progress, Step as Shown};
 use super::settings::Settings;
+use super::stages::{Built, Stages};
 use super::tree::{Pattern, Tree};
 use super::trees::{Mounted, Trees};
 use super::work::Work;
@@ -23,23 +26,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a stage has become.
-#[derive(Debug, Clone, Default)]
-pub struct Built {
-    pub layers: Vec<Layer>,
-    /// Of each entry of history that is not the base image's.
-    pub times: Vec<i64>,
-    /// Of the newest step, or the base image.
-    pub created: i64,
-}
-
-impl Built {
-    fn chain_id(&self) -> Option<Digest> {
-        let diff_ids: Vec<Digest> = self.layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        chain_ids(&diff_ids).pop()
-    }
-}
-
 pub struct Executor<'a> {
     pub store: &'a Store,
     pub lease: &'a Lease<'a>,
@@ -48,13 +34,14 @@ pub struct Executor<'a> {
     pub settings: &'a Settings,
     pub progress: &'a Progress,
     pub interrupt: &'a Interrupt,
+    pub guard: Guard,
     pub context: &'a Tree,
     /// `--build-context`
     pub named: &'a BTreeMap<String, Tree>,
     pub images: &'a BTreeMap<Reference, Image>,
     pub remotes: remote::Remotes,
-    /// By their place in the plan.
-    pub stages: Vec<Built>,
+    pub cache: Cache<'a>,
+    pub stages: Stages,
 }
 
 /// A tree of the host's, or one that is mounted.
@@ -82,16 +69,13 @@ enum Look {
 
 impl<'a> Executor<'a> {
     /// Builds every stage; the one that is the target.
-    pub fn run(mut self) -> Result<Built> {
-        let plan = self.plan;
-        for stage in &plan.stages {
-            let built = self.stage(stage)?;
-            self.stages.push(built);
-        }
-        match self.stages.into_iter().nth(plan.target) {
-            Some(built) => Ok(built),
-            None => bail!("{}: the target was not built", plan.name),
-        }
+    pub fn run(&self) -> Result<Built> {
+        let stage = |number: usize| match self.plan.stages.get(number) {
+            Some(stage) => self.stage(stage),
+            None => bail!("{}: no stage {number}", self.plan.name),
+        };
+        self.stages.run(stage, || self.interrupt.give_up())?;
+        self.stages.get(self.plan.target)
     }
 
     fn stage(&self, stage: &Stage) -> Result<Built> {
@@ -105,8 +89,11 @@ impl<'a> Executor<'a> {
                 continue;
             }
             number += 1;
+            self.wait_for(&step.operation)?;
+            let turn = self.stages.turn()?;
+            self.interrupt.check()?;
             let name = stage.name.clone().unwrap_or_else(|| format!("stage-{}", stage.index));
-            let shown = self.progress.begin(&format!("[{name} {number}/{count}] {}", step.title));
+            let shown = self.progress.begin(&format!("{name} {number}/{count}"), &step.title);
             let record = match self.step(stage, step, &built, &shown) {
                 Ok((record, true)) => {
                     shown.cached();
@@ -123,6 +110,7 @@ impl<'a> Executor<'a> {
                     return Err(error);
                 }
             };
+            drop(turn);
             built.created = record.created;
             built.times.push(record.created);
             built.layers.push(record.layer);
@@ -130,16 +118,32 @@ impl<'a> Executor<'a> {
         Ok(built)
     }
 
+    /// For the stages that a step reads from.
+    fn wait_for(&self, operation: &Operation) -> Result<()> {
+        for place in operation.places() {
+            if let Place::Stage(number) = place {
+                self.stages.get(*number)?;
+            }
+        }
+        Ok(())
+    }
+
     fn base(&self, stage: &Stage) -> Result<Built> {
         Ok(match &stage.base {
             Base::Scratch => Built { created: self.plan.epoch.unwrap_or_else(time::now), ..Built::default() },
-            Base::Stage(number) => self.stages.get(*number).cloned().unwrap_or_default(),
+            Base::Stage(number) => {
+                let below = self.stages.get(*number)?;
+                Built { base: below.layers.len(), ..below }
+            }
             Base::Image(reference) => {
                 let image = self.image(reference)?;
                 let created = image.config.created.as_deref().and_then(time::parse_rfc3339).unwrap_or(0);
-                Built { layers: layers(image), times: Vec::new(), created: self.plan.epoch.unwrap_or(created) }
+                let layers = layers(image);
+                let created = self.plan.epoch.unwrap_or(created);
+                Built { base: layers.len(), layers, times: Vec::new(), created }
             }
-            Base::Context(name) => bail!("context {name} is no image; FROM needs one"),
+            // Its files are the first step's.
+            Base::Context(_) => Built { created: self.plan.epoch.unwrap_or_else(time::now), ..Built::default() },
         })
     }
 
@@ -150,7 +154,7 @@ impl<'a> Executor<'a> {
     /// The layers of a stage or an image.
     pub fn layers_of(&self, place: &Place) -> Result<Vec<Layer>> {
         Ok(match place {
-            Place::Stage(number) => self.stages.get(*number).cloned().unwrap_or_default().layers,
+            Place::Stage(number) => self.stages.get(*number)?.layers,
             Place::Image(reference) => layers(self.image(reference)?),
             Place::Context | Place::Named(_) | Place::Scratch => Vec::new(),
         })
@@ -192,9 +196,9 @@ impl<'a> Executor<'a> {
             let (contents, exact) = self.contents(&step.operation, look)?;
             let key = cache::key(parent.as_ref(), &step.operation, &contents, self.plan.epoch)?;
             keys.push(key.clone());
-            if let Some(record) = cache::find(self.store, self.lease, &key).filter(|_| may_hit) {
+            if let Some(record) = self.cache.find(&key).filter(|_| may_hit) {
                 for key in &keys {
-                    cache::keep(self.store, self.lease, key, &record)?;
+                    self.cache.keep(key, &record)?;
                 }
                 return Ok((record, true));
             }
@@ -205,7 +209,7 @@ impl<'a> Executor<'a> {
         let layer = self.execute(&step.operation, &built.layers, shown)?;
         let record = Record { layer, created: self.plan.epoch.unwrap_or_else(time::now) };
         for key in &keys {
-            cache::keep(self.store, self.lease, key, &record)?;
+            self.cache.keep(key, &record)?;
         }
         Ok((record, false))
     }
@@ -350,15 +354,6 @@ impl<'a> Executor<'a> {
             Source::Git(git) => remote::add_git(self, git, copier, to, exclude).with(|| git.remote.clone()),
         }
     }
-}
-
-fn layers(image: &Image) -> Vec<Layer> {
-    let diff_ids = image.config.rootfs.diff_ids.iter();
-    let pair = |(descriptor, diff_id): (&crate::image::config::Descriptor, &Digest)| Layer {
-        descriptor: descriptor.clone(),
-        diff_id: diff_id.clone(),
-    };
-    image.manifest.layers.iter().zip(diff_ids).map(pair).collect()
 }
 
 /// `--link`, unless the owner has to be looked up in what is below.

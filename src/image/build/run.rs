@@ -61,9 +61,11 @@ impl Job<'_> {
         let config = self.config(root, rootfs, mounts)?;
         let bytes = serde_json::to_vec(&config).context("write config.json")?;
         std::fs::write(self.bundle.join("config.json"), bytes).context("write config.json")?;
+        let armed = self.executor.guard.arm(&self.id(), self.removal())?;
         let status = self.start_and_wait();
         // However it ended: nothing of it stays.
         let deleted = self.call("delete", &["--force"]);
+        drop(armed);
         let status = status?;
         if status.success() {
             return Ok(());
@@ -88,6 +90,14 @@ impl Job<'_> {
         command.arg("--log").arg(self.bundle.join(LOG)).args(["--log-format", "json", verb]);
         command.current_dir("/").stdin(Stdio::null());
         command
+    }
+
+    /// What takes the container away.
+    fn removal(&self) -> Vec<String> {
+        let mut command = self.command("delete");
+        command.arg("--force").arg(self.id());
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
     fn call(&self, verb: &str, options: &[&str]) -> Result<ExitStatus> {

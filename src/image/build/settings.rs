@@ -11,6 +11,8 @@ pub struct Settings {
     pub no_cache: bool,
     /// Stages whose steps are not taken from the cache.
     pub no_cache_stages: BTreeSet<String>,
+    /// Directories with steps of other builds.
+    pub cache_from: Vec<PathBuf>,
     /// Of steps that do not say.
     pub network: Network,
     /// `NAME:ADDRESS`

@@ -57,6 +57,11 @@ impl<'a> Trees<'a> {
         Ok(Trees { store, lease, number, mounted, scratch: store.scratch_dir()? })
     }
 
+    /// What keeps others from taking the room away, also when we are gone.
+    pub fn lock(&self) -> Result<std::fs::File> {
+        self.scratch.lock()
+    }
+
     /// A new directory.
     pub fn directory(&self, what: &str) -> Result<PathBuf> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);

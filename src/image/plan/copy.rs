@@ -56,6 +56,15 @@ pub enum Source {
     Git(Git),
 }
 
+impl Source {
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Source::Path { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
 /// Replaces variables; gives what the user did not say.
 pub struct Surroundings<'a> {
     pub expand: &'a mut dyn FnMut(&str, Expansion) -> Result<String>,
@@ -66,6 +75,21 @@ pub struct Surroundings<'a> {
 }
 
 impl Copy {
+    /// All files of a named context: what FROM makes of one.
+    pub fn of_context(name: &str) -> Copy {
+        let (path, written, pivot) = (String::new(), "/".to_owned(), String::new());
+        let source = Source::Path { place: Place::Named(name.to_owned()), path, written, pivot, unpack: false };
+        Copy {
+            sources: vec![source],
+            destination: "/".to_owned(),
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+        }
+    }
+
     pub fn resolve(copy: &instruction::Copy, around: &mut Surroundings) -> Result<Copy> {
         let word = Expansion::word(around.escape);
         let optional = |text: &Option<String>, around: &mut Surroundings| -> Result<Option<String>> {

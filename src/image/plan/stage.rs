@@ -80,6 +80,17 @@ impl State {
             bail!("{}: stage {index} does not exist", graph.dockerfile.name);
         };
         let mut steps = Vec::new();
+        if let Some(Base::Context(name)) = &node.base {
+            let created_by = Some(format!("FROM {name}"));
+            self.image.history.push(History { created_by: created_by.clone(), ..History::default() });
+            steps.push(Step {
+                span: section.instruction.span,
+                on_build: false,
+                title: one_line(&section.instruction.text),
+                created_by: created_by.unwrap_or_default(),
+                operation: Operation::Copy(Copy::of_context(name)),
+            });
+        }
         let triggers = node.triggers.iter().map(|instruction| (instruction, true));
         for (instruction, on_build) in triggers.chain(section.body.iter().map(|instruction| (instruction, false))) {
             let mut walk = Walk { graph, index, state: self, lint, instruction, unset: Vec::new() };

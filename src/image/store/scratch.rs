@@ -49,6 +49,11 @@ impl ScratchDir {
         &self.path
     }
 
+    /// Another holder of the lock: as long as it is open, nobody takes the directory for a dead one's.
+    pub(in crate::image) fn lock(&self) -> Result<File> {
+        self.file.try_clone().context("keep lock")
+    }
+
     /// Gives the directory its final name, and to the caller what keeps it locked; `None` where the name is taken.
     pub(in crate::image) fn publish(self, path: &Path) -> Result<Option<File>> {
         match crate::sys::file::rename_noreplace(&self.path, path) {

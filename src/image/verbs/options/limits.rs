@@ -218,7 +218,7 @@ fn block_device(path: &str) -> Result<(u32, u32)> {
 }
 
 /// `nofile=1024:2048`
-fn ulimit(text: &str) -> Result<(String, u64, u64)> {
+pub(crate) fn ulimit(text: &str) -> Result<(String, u64, u64)> {
     const NAMES: [&str; 16] = [
         "as",
         "core",
