@@ -13,8 +13,9 @@ use crate::image::plan::git::{Git, is_url};
 use crate::sys::root::Root;
 use crate::sys::tree::{Kind, effective_ids, stat};
 use crate::sys::{Errno, Mode, OFlag};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const DOCKERFILE: &str = "Dockerfile";
@@ -159,7 +160,10 @@ fn finish(root: Root, at: &DockerfileAt, given: Option<Vec<u8>>) -> Result<Input
         (None, DockerfileAt::Stdin) => (DOCKERFILE.to_owned(), bounded(std::io::stdin(), "standard input")?),
         (None, DockerfileAt::Path(path)) => {
             let name = path.display().to_string();
-            let file = File::open(path).with(|| format!("open {name}"))?;
+            // One that is a pipe must not keep us waiting.
+            let flags = OFlag::O_NONBLOCK.bits();
+            let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+            let file = file.with(|| format!("open {name}"))?;
             if !file.metadata().with(|| format!("stat {name}"))?.is_file() {
                 bail!("{name}: is no regular file");
             }

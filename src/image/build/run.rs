@@ -9,7 +9,7 @@ use super::work::Work;
 use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::image::container::runtime::last_error;
-use crate::image::container::spec::ALL_CAPABILITIES;
+use crate::image::container::spec::all_capabilities;
 use crate::image::container_config::{Container, DEFAULT_CAPABILITIES, Network, absolute};
 use crate::image::digest::Digest;
 use crate::image::plan::{self, Run};
@@ -192,7 +192,7 @@ impl Job<'_> {
             set_shm_size(&mut config, size);
         }
         if run.privileged {
-            privileged(&mut config)?;
+            privileged(&mut config);
         }
         Ok(config)
     }
@@ -205,17 +205,14 @@ fn set_shm_size(config: &mut Value, size: u64) {
     }
 }
 
-/// `--security=insecure`: what root on the host may do.
-fn privileged(config: &mut Value) -> Result<()> {
-    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").context("read cap_last_cap")?;
-    let known = last.trim().parse::<usize>().unwrap_or(0).saturating_add(1);
-    let all: Vec<&str> = ALL_CAPABILITIES.into_iter().take(known).collect();
+/// `--security=insecure`: what we may do ourselves.
+fn privileged(config: &mut Value) {
+    let all = all_capabilities();
     config["process"]["capabilities"] =
         json!({"bounding": all, "effective": all, "permitted": all, "inheritable": [], "ambient": []});
     config["linux"]["maskedPaths"] = json!([]);
     config["linux"]["readonlyPaths"] = json!([]);
     config["linux"]["resources"]["devices"] = json!([{"allow": true, "access": "rwm"}]);
-    Ok(())
 }
 
 /// The files that the network needs, in the bundle's directory.

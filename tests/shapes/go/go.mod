@@ -1,0 +1,3 @@
+module oven
+
+go 1.19

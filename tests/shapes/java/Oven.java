@@ -1,0 +1,5 @@
+public class Oven {
+    public static void main(String[] args) {
+        System.out.println("Hello from the JVM");
+    }
+}

@@ -1,0 +1,2 @@
+#!/usr/bin/perl
+print scalar reverse($ARGV[0]), "\n";

@@ -1,0 +1,1 @@
+<?php echo "PHP says ", 3 + 4, "\n";

@@ -1,0 +1,1 @@
+puts (1..ARGV[0].to_i).reduce(:*)

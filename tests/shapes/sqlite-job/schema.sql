@@ -1,0 +1,2 @@
+create table loaf (kind text);
+insert into loaf values ('rye'), ('rye'), ('rye');
