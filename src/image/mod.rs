@@ -1,6 +1,5 @@
 //! forno: images, and what is made of them.
 
-pub mod base64;
 pub mod build;
 pub mod config;
 pub mod container;

@@ -8,13 +8,14 @@ use super::tree::Tree;
 use super::unpack;
 use crate::bail;
 use crate::error::{Context, Result};
-use crate::image::base64;
 use crate::image::digest::Digest;
 use crate::image::dockerignore::Ignore;
 use crate::image::plan::git::Git;
 use crate::image::store::Pin;
 use crate::sys::root::Root;
 use crate::sys::tree::Time;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ fn access<'a>(executor: &'a Executor, git: &Git) -> Result<Access<'a>> {
     let authorization = match secret("GIT_AUTH_HEADER")? {
         Some(header) => Some(header),
         None => secret("GIT_AUTH_TOKEN")?
-            .map(|token| format!("Basic {}", base64::encode(format!("x-access-token:{token}").as_bytes()))),
+            .map(|token| format!("Basic {}", STANDARD.encode(format!("x-access-token:{token}")))),
     };
     let agent = executor.settings.agents.get("default").cloned();
     Ok(Access { agent, authorization, interrupt: Some(executor.interrupt) })

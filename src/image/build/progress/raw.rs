@@ -1,8 +1,9 @@
 //! `--progress=rawjson`: an object a line, as BuildKit's client writes its SolveStatus.
 
-use crate::image::base64;
 use crate::image::digest::Digest;
 use crate::image::time;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub(super) enum Phase {
@@ -42,9 +43,11 @@ pub(super) fn vertex(number: usize, place: &str, title: &str, phase: Phase) -> S
 }
 
 pub(super) fn log(number: usize, bytes: &[u8]) -> String {
-    line(&json!({"logs": [{"vertex": digest(number), "stream": 1, "data": base64::encode(bytes), "timestamp": now()}]}))
+    line(
+        &json!({"logs": [{"vertex": digest(number), "stream": 1, "data": STANDARD.encode(bytes), "timestamp": now()}]}),
+    )
 }
 
 pub(super) fn note(text: &str) -> String {
-    line(&json!({"warnings": [{"level": 1, "short": base64::encode(text.as_bytes())}]}))
+    line(&json!({"warnings": [{"level": 1, "short": STANDARD.encode(text.as_bytes())}]}))
 }
