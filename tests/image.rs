@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "what the kit makes public is public to the tests of one program")]
 
 mod image {
+    mod archives;
     mod build;
     mod build_options;
     mod bundle;

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Who may use path-based `std::fs` calls: code that touches host paths alone (the bundle's edge, the state directory,
 /// the cgroup and image stores). Everything else takes fds and `sys::root::Root`: a path inside a rootfs that is resolved
 /// by string leads where the container wants (CVE-2021-29136, CVE-2021-30465, CVE-2025-52881).
-const HOST_PATHS: [&str; 34] = [
+const HOST_PATHS: &[&str] = &[
     "src/fuzz",               // the trees that it makes
     "src/runtime/bundle",     // opens the bundle, once
     "src/runtime/creation",   // --pid-file
@@ -14,6 +14,7 @@ const HOST_PATHS: [&str; 34] = [
     "src/runtime/labels",     // what the kernel has
     "src/runtime/store",      // the state directory
     "src/runtime/update",     // --resources
+    "src/image/archive",      // what is saved and loaded
     "src/image/build.rs",     // the Dockerfile
     "src/image/build/cache",  // --cache-from, --cache-to
     "src/image/build/guard",  // a lock

@@ -1,5 +1,6 @@
 //! forno: images, and what is made of them.
 
+pub mod archive;
 pub mod build;
 pub mod config;
 pub mod container;

@@ -33,6 +33,7 @@ mod lease;
 mod pins;
 mod scratch;
 mod sweep;
+mod usage;
 
 pub use blobs::{Blob, Hashed};
 pub use downloads::{Download, Growing};
@@ -43,6 +44,7 @@ pub use pins::Pin;
 pub use scratch::ScratchDir;
 pub(in crate::image) use scratch::remove_tree;
 pub use sweep::Swept;
+pub use usage::Usage;
 
 const LAYOUT_FILE: &str = "oci-layout";
 const LAYOUT_VERSION: &str = "1.0.0";

@@ -6,6 +6,7 @@ mod bundle;
 mod commit;
 mod cp;
 mod create;
+mod df;
 mod diff;
 mod each;
 mod events;
@@ -14,6 +15,7 @@ mod generate;
 mod guard;
 mod help;
 mod history;
+mod image;
 mod images;
 mod import;
 mod info;
@@ -27,6 +29,7 @@ mod network;
 mod options;
 mod pause;
 mod port;
+mod prune;
 mod ps;
 mod push;
 mod remote;
@@ -35,6 +38,7 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod start;
 mod stats;
 mod stop;
@@ -59,31 +63,36 @@ use std::process::ExitCode;
 /// docker's exit code for a command line that it does not understand; a container's own is never this one.
 const USAGE: u8 = 125;
 
-const VERBS: [Entry; 45] = [
+const VERBS: &[Entry] = &[
     entry::<attach::Attach>(),
     entry::<build::Build>(),
     entry::<bundle::Bundle>(),
     entry::<commit::Commit>(),
     entry::<cp::Cp>(),
     entry::<create::Create>(),
+    entry::<df::Df>(),
     entry::<diff::Diff>(),
     entry::<events::Events>(),
     entry::<exec::Exec>(),
+    entry::<save::Export>(),
     entry::<generate::Generate>(),
     entry::<guard::Guard>(),
     entry::<history::History>(),
+    entry::<image::Image>(),
     entry::<images::Images>(),
     entry::<import::Import>(),
     entry::<info::Info>(),
     entry::<init::Init>(),
     entry::<inspect::Inspect>(),
     entry::<kill::Kill>(),
+    entry::<save::Load>(),
     entry::<login::Login>(),
     entry::<login::Logout>(),
     entry::<logs::Logs>(),
     entry::<network::Network>(),
     entry::<pause::Pause>(),
     entry::<port::Port>(),
+    entry::<prune::Prune>(),
     entry::<ps::Ps>(),
     entry::<remote::Pull>(),
     entry::<push::Push>(),
@@ -92,6 +101,7 @@ const VERBS: [Entry; 45] = [
     entry::<rm::Rm>(),
     entry::<rmi::Rmi>(),
     entry::<run::Run>(),
+    entry::<save::Save>(),
     entry::<start::Start>(),
     entry::<stats::Stats>(),
     entry::<stop::Stop>(),

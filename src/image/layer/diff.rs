@@ -36,9 +36,8 @@ pub fn diff(root: BorrowedFd, out: impl Write, options: Options) -> Result<Diffe
     Ok(tree.done)
 }
 
-/// Writes what is at a name as `path`, and everything below it, as an ordinary archive.
-pub fn pack(at: BorrowedFd, name: &CStr, path: &[u8], out: impl Write) -> Result<()> {
-    let options = Options { marks: Marks::Trusted, epoch: None };
+/// Writes what is at a name as `path`, and everything below it.
+pub fn pack(at: BorrowedFd, name: &CStr, path: &[u8], out: impl Write, options: Options) -> Result<()> {
     let mut tree = Tree { writer: Writer::new(out), options, names: HashMap::new(), done: Differed::default() };
     if tree.entry(at, name, path)? {
         tree.below(Level::open(at, name, [path, b"/"].concat())?)?;

@@ -22,7 +22,7 @@ pub enum Compression {
 
 impl Compression {
     /// What the bytes are, whatever anybody said that they are.
-    fn of(start: &[u8]) -> Compression {
+    pub fn of(start: &[u8]) -> Compression {
         match start {
             [0x1f, 0x8b, 0x08, ..] => Compression::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,

@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Files and directories whose names are digests; others are nobody's business.
-    fn digests_in(&self, place: &str) -> Result<Vec<(Digest, PathBuf)>> {
+    pub(super) fn digests_in(&self, place: &str) -> Result<Vec<(Digest, PathBuf)>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(self.path.join(place)).with(|| format!("read {place}"))? {
             let path = entry.with(|| format!("read {place}"))?.path();
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// What cannot be read leads nowhere, and stays itself.
-    fn reach(&self, descriptor: &Descriptor, seen: &mut BTreeSet<Digest>, kept: &mut BTreeSet<Digest>) {
+    pub(super) fn reach(&self, descriptor: &Descriptor, seen: &mut BTreeSet<Digest>, kept: &mut BTreeSet<Digest>) {
         if !seen.insert(descriptor.digest.clone()) {
             return;
         }

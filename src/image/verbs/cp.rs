@@ -211,11 +211,11 @@ fn pack_stream(from: &Place, follow: bool) -> Result<()> {
         let flags = crate::sys::OFlag::O_RDONLY | crate::sys::OFlag::O_DIRECTORY;
         let directory = from.root.open_at(&from.path, flags, crate::sys::Mode::empty()).with(shown)?;
         let path = if from.content || name.as_os_str().is_empty() { PathBuf::from(".") } else { name };
-        return diff::pack(directory.as_fd(), c".", path.as_os_str().as_encoded_bytes(), out).with(shown);
+        return diff::pack(directory.as_fd(), c".", path.as_os_str().as_encoded_bytes(), out, AS_IT_IS).with(shown);
     }
     let real = if follow { real_path(from)? } else { from.path.clone() };
     let (directory, own) = from.root.parent(&real).with(shown)?;
-    diff::pack(directory.as_fd(), &own, name.as_os_str().as_encoded_bytes(), out).with(shown)
+    diff::pack(directory.as_fd(), &own, name.as_os_str().as_encoded_bytes(), out, AS_IT_IS).with(shown)
 }
 
 /// The path that is left when the links at its end are followed.

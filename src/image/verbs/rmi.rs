@@ -47,7 +47,11 @@ impl Rmi {
             Err(_) if self.force => return Ok(()),
             Err(error) => return Err(error),
         };
-        if let Some(name) = called_by(&image, text) {
+        let named = called_by(&image, text);
+        if named.is_none() || image.names.len() < 2 {
+            self.check_unused(store, &image, text)?;
+        }
+        if let Some(name) = named {
             let stays = store.remove_name(&name)?;
             let _ = writeln!(said, "Untagged: {}", name.familiar());
             if !stays {
@@ -65,6 +69,25 @@ impl Rmi {
             let _ = writeln!(said, "Untagged: {}", name.familiar());
         }
         let _ = writeln!(said, "Deleted: {}", image.id());
+        Ok(())
+    }
+}
+
+impl Rmi {
+    /// An image that a container is made of stays, as docker has it: with force one that runs keeps it still.
+    fn check_unused(&self, store: &Store, image: &Image, text: &str) -> Result<()> {
+        for listed in store.list_containers()?.0 {
+            if listed.config.image_id != image.id().as_str() || (self.force && !listed.is_running()) {
+                continue;
+            }
+            let (kind, must) = match (listed.is_running(), self.force) {
+                (true, true) => ("running", "cannot be forced"),
+                (true, false) => ("running", "must be forced"),
+                (false, _) => ("stopped", "must be forced"),
+            };
+            let id = listed.container.short_id();
+            bail!("conflict: unable to remove image {text} ({must}) - container {id} is using it ({kind})");
+        }
         Ok(())
     }
 }
