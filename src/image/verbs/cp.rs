@@ -8,7 +8,7 @@ use crate::image::build::tree::Tree;
 use crate::image::build::{place, unpack};
 use crate::image::container::view;
 use crate::image::dockerignore::Ignore;
-use crate::image::layer::diff;
+use crate::image::layer::diff::{self, Marks};
 use crate::image::store::Store;
 use crate::sys::root::Root;
 use crate::sys::tree::{self, Kind, Stat};
@@ -17,6 +17,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+
+/// A copy is no layer: nothing in it is hidden, and times stay.
+const AS_IT_IS: diff::Options = diff::Options { marks: Marks::Trusted, epoch: None };
 
 #[derive(Debug, Args)]
 pub(super) struct Cp {
