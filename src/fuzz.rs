@@ -94,7 +94,7 @@ pub fn dockerfile(bytes: &[u8]) {
 pub fn expand(bytes: &[u8]) {
     use crate::image::dockerfile::expand::{Options, expand};
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let value = |name: &str| (name.len() % 2 == 0).then_some("a*b/c d");
+    let value = |name: &str| name.len().is_multiple_of(2).then_some("a*b/c d");
     for escape in ['\\', '`'] {
         if let Ok(expanded) = expand(text, Options::word(escape), &value) {
             assert!(

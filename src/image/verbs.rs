@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_every_verb_is_sound() {
         assert!(VERBS.is_sorted_by(|a, b| a.name < b.name));
-        for verb in &VERBS {
+        for verb in VERBS {
             (verb.arguments)(Command::new(verb.name)).debug_assert();
         }
         command().debug_assert();

@@ -81,13 +81,13 @@ impl State {
         };
         let mut steps = Vec::new();
         if let Some(Base::Context(name)) = &node.base {
-            let created_by = Some(format!("FROM {name}"));
-            self.image.history.push(History { created_by: created_by.clone(), ..History::default() });
+            let created_by = format!("FROM {name}");
+            self.image.history.push(History { created_by: Some(created_by.clone()), ..History::default() });
             steps.push(Step {
                 span: section.instruction.span,
                 on_build: false,
                 title: one_line(&section.instruction.text),
-                created_by: created_by.unwrap_or_default(),
+                created_by,
                 operation: Operation::Copy(Copy::of_context(name)),
             });
         }

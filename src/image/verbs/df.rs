@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::image::container::Listed;
 use crate::image::digest::Digest;
 use crate::image::listing::{self, Listing};
-use crate::image::store::{Image, Store};
+use crate::image::store::Image;
 use crate::image::{units, volume};
 use clap::Args;
 use serde_json::{Value, json};
