@@ -52,4 +52,5 @@ mod runtime {
     mod systemd_engines;
     mod systemd_limits;
     mod tty;
+    mod userns;
 }

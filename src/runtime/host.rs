@@ -182,11 +182,24 @@ impl Child<'_> {
         }
         if let Some((uids, gids)) = &launch.maps {
             maps::write(self.pid, uids, gids)?;
-            for (tree, recursive) in self.idmaps.drain(..) {
-                let namespace = fd::open(&proc_file(self.pid, "ns/user"), OFlag::O_RDONLY);
-                let mapped = namespace.and_then(|ns| mount::mount_setattr_idmap(&tree, recursive, ns.as_fd()));
-                mapped.context("mounts: map the owners of a bind mount as the container's user namespace does")?;
-            }
+        }
+        self.map_owners()
+    }
+
+    /// Mounts whose owners the container's user namespace maps: a new one, or the one that it joins.
+    fn map_owners(&mut self) -> Result<()> {
+        if self.idmaps.is_empty() {
+            return Ok(());
+        }
+        let joined = self.plan.steps.iter().find_map(|step| match &step.op {
+            Op::JoinNamespaces(list) => list.iter().find(|namespace| namespace.flag == process::CLONE_NEWUSER),
+            _ => None,
+        });
+        let path = joined.map_or_else(|| proc_file(self.pid, "ns/user"), |namespace| namespace.path.clone());
+        for (tree, recursive) in self.idmaps.drain(..) {
+            let namespace = fd::open(&path, OFlag::O_RDONLY);
+            let mapped = namespace.and_then(|ns| mount::mount_setattr_idmap(&tree, recursive, ns.as_fd()));
+            mapped.context("mounts: map the owners of a bind mount as the container's user namespace does")?;
         }
         // A network namespace that the second of two processes makes is not there yet.
         if !self.makes_network_later() {

@@ -116,7 +116,8 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
                 steps.warn(format!("{}: \"{words}\" means nothing to a bind mount, passing over it", name("options")));
             }
             mount.target_rule = TargetRule::LikeSource;
-            let exact = options.attributes.set | options.attributes.clear != 0;
+            // In a user namespace what the host has set on its mount is locked, and stays unless a word says otherwise.
+            let exact = options.attributes.set | options.attributes.clear != 0 && !namespaces.has(CLONE_NEWUSER);
             mount.what = What::Bind {
                 source: host_path(&entry.source, facts, origin)?,
                 recursive,
