@@ -31,6 +31,7 @@ mod runtime {
     mod plan;
     mod process;
     mod rootfs;
+    mod rootless;
     mod run;
     mod seal;
     mod seccomp;

@@ -162,7 +162,7 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
 
     steps.always(Op::AwaitGo); // id maps, limits and the cgroup are the parent's part, and need what the child gives up
     net_devices::plan(steps, linux, &namespaces, facts)?;
-    namespaces::plan(steps, linux, &namespaces)?; // first: everything below happens to them
+    namespaces::plan(steps, linux, &namespaces, facts)?; // first: everything below happens to them
     process::session(steps, facts)?;
     namespaces::cgroup(steps, &namespaces); // its root is the cgroup that the parent has put us in
     namespaces::names(steps, spec, &namespaces)?;

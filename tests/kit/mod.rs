@@ -25,6 +25,7 @@ mod rootfs;
 mod scene;
 pub mod skip;
 pub mod socket;
+pub mod user;
 
 pub use crate::{bolo_only, needs, not_on};
 pub use bundle::{Bundle, give};

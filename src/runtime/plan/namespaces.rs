@@ -2,7 +2,7 @@
 
 use super::mounts::map_text;
 use super::step::{JoinedNamespace, Origin};
-use super::{Steps, cstring};
+use super::{Facts, Steps, cstring};
 use crate::bail;
 use crate::error::Result;
 use crate::runtime::plan::step::Op;
@@ -85,7 +85,7 @@ pub fn words(flags: u64) -> String {
 }
 
 /// How the child gets into its namespaces.
-pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces) -> Result<()> {
+pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces, facts: &Facts) -> Result<()> {
     let time = if namespaces.is_new(sys::CLONE_NEWTIME) { Some(time_offsets(linux)?) } else { None };
     if namespaces.is_new(sys::CLONE_NEWUSER) {
         steps.plan.launch.maps = Some(maps(linux)?);
@@ -101,6 +101,20 @@ pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces) ->
         steps.add(ORIGIN, Op::BecomeRoot);
         return Ok(());
     }
+    let time = match time {
+        // A user may make a time namespace only as root of a user namespace of his: there it takes the second process, too.
+        Some(offsets) if facts.rootless && namespaces.is_new(sys::CLONE_NEWUSER) => {
+            steps.plan.launch.clone_flags = sys::CLONE_NEWUSER as u64;
+            if !namespaces.joined.is_empty() {
+                steps.add(ORIGIN, Op::JoinNamespaces(namespaces.joined.clone()));
+            }
+            steps.add(ORIGIN, Op::BecomeRoot);
+            steps.add(ORIGIN, Op::UnshareTime(offsets));
+            steps.add(ORIGIN, Op::CloneAgain(namespaces.clone_flags() & !(sys::CLONE_NEWUSER as u64)));
+            return Ok(());
+        }
+        time => time,
+    };
     steps.plan.launch.clone_flags = namespaces.clone_flags();
     steps.plan.launch.time = time;
     // The pid namespace of a process never changes; it is the parent who joins it, for its child.
