@@ -183,7 +183,12 @@ impl Child<'_> {
         if let Some((uids, gids)) = &launch.maps {
             maps::write(self.pid, uids, gids)?;
         }
-        self.map_owners()
+        self.map_owners()?;
+        // A network namespace that the second of two processes makes is not there yet.
+        if !self.makes_network_later() {
+            self.moved = net_devices::send(launch, self.pid)?;
+        }
+        Ok(())
     }
 
     /// Mounts whose owners the container's user namespace maps: a new one, or the one that it joins.
@@ -200,10 +205,6 @@ impl Child<'_> {
             let namespace = fd::open(&path, OFlag::O_RDONLY);
             let mapped = namespace.and_then(|ns| mount::mount_setattr_idmap(&tree, recursive, ns.as_fd()));
             mapped.context("mounts: map the owners of a bind mount as the container's user namespace does")?;
-        }
-        // A network namespace that the second of two processes makes is not there yet.
-        if !self.makes_network_later() {
-            self.moved = net_devices::send(launch, self.pid)?;
         }
         Ok(())
     }
