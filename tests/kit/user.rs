@@ -31,13 +31,13 @@ impl Scene {
 
     /// A call as the user; the state is below XDG_RUNTIME_DIR.
     pub fn call_as_user<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Call {
-        self.call(args).without_root().as_user(self, "")
+        self.call(args).without_root().unprivileged(self, "")
     }
 }
 
 impl Call {
     /// `prelude`: words for a shell that still is root.
-    pub fn as_user(self, scene: &Scene, prelude: &str) -> Call {
+    pub fn unprivileged(self, scene: &Scene, prelude: &str) -> Call {
         let etc = scene.host_dir("etc").display().to_string();
         let runtime_dir = format!("XDG_RUNTIME_DIR={}", scene.runtime_dir().display());
         self.under([

@@ -183,7 +183,7 @@ fn cve_2023_25809_the_hosts_cgroups_are_read_only() {
         bundle.write_config();
         let prelude = format!("mkdir -p {0}; chown -R 4242 {0}; echo $$ > {0}/cgroup.procs", own.display());
         let words = ["run", "--bundle", bundle.bundle_dir().to_str().unwrap(), bundle.id()];
-        let output = bundle.scene().call(words).without_root().as_user(bundle.scene(), &prelude).run();
+        let output = bundle.scene().call(words).without_root().unprivileged(bundle.scene(), &prelude).run();
         wait("the user's cgroup is empty", || std::fs::remove_dir(&own).is_ok() || !own.exists());
         assert!(!output.stdout.contains("/sys/fs/cgroup/"), "{mount}: {output}");
         assert!(output.code == 0 || mount["destination"] != "/sys", "{output}");
