@@ -132,7 +132,7 @@ impl Child {
             Op::AwaitStart => self.await_start(),
             Op::JoinNamespaces(namespaces) => names::join(namespaces),
             Op::JoinContainer(flags) => self.join_container(*flags),
-            Op::UnshareTime(offsets) => names::unshare_time(offsets.as_deref()),
+            Op::UnshareTime { offsets, alone } => names::unshare_time(offsets.as_deref(), *alone),
             Op::CloneAgain(flags) => self.clone_again(index, *flags),
             Op::BecomeRoot => names::become_root(),
             Op::Setsid => nix::unistd::setsid().map(drop).at(Part::Whole),

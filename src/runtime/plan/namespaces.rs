@@ -95,7 +95,7 @@ pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces, fa
         // is entered only by being born in it: the one case that needs a second process.
         steps.add(ORIGIN, Op::JoinNamespaces(namespaces.joined.clone()));
         if let Some(offsets) = time {
-            steps.add(ORIGIN, Op::UnshareTime(offsets));
+            steps.add(ORIGIN, Op::UnshareTime { offsets, alone: false });
         }
         steps.add(ORIGIN, Op::CloneAgain(namespaces.clone_flags()));
         steps.add(ORIGIN, Op::BecomeRoot);
@@ -108,9 +108,9 @@ pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces, fa
             if !namespaces.joined.is_empty() {
                 steps.add(ORIGIN, Op::JoinNamespaces(namespaces.joined.clone()));
             }
-            steps.add(ORIGIN, Op::BecomeRoot);
-            steps.add(ORIGIN, Op::UnshareTime(offsets));
+            steps.add(ORIGIN, Op::UnshareTime { offsets, alone: true });
             steps.add(ORIGIN, Op::CloneAgain(namespaces.clone_flags() & !(sys::CLONE_NEWUSER as u64)));
+            steps.add(ORIGIN, Op::BecomeRoot);
             return Ok(());
         }
         time => time,

@@ -16,7 +16,7 @@ macro_rules! kinds {
 
 kinds! {
     go = Op::AwaitGo,
-    joins = Op::JoinNamespaces(_) | Op::JoinContainer(_) | Op::UnshareTime(_) | Op::CloneAgain(_),
+    joins = Op::JoinNamespaces(_) | Op::JoinContainer(_) | Op::UnshareTime { .. } | Op::CloneAgain(_),
     becomes_root = Op::BecomeRoot,
     names = Op::Hostname(_) | Op::Domainname(_) | Op::LoopbackUp,
     propagates = Op::RootPropagation(_) | Op::PrivateParent,

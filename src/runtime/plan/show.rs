@@ -72,7 +72,7 @@ impl fmt::Display for Op {
                 write!(f, "join namespaces: {}", names.join(", "))
             }
             Op::JoinContainer(flags) => write!(f, "join the container's {}", super::namespaces::words(*flags as u64)),
-            Op::UnshareTime(_) => write!(f, "make a time namespace"),
+            Op::UnshareTime { .. } => write!(f, "make a time namespace"),
             Op::CloneAgain(flags) => write!(f, "clone again{}", with_new(*flags)),
             Op::BecomeRoot => write!(f, "become root of the user namespace"),
             Op::Setsid => write!(f, "lead a session"),

@@ -51,7 +51,11 @@ pub enum Op {
     /// Join the namespaces of a running container (CLONE_NEW* flags of setns on its pidfd).
     JoinContainer(i32),
     /// Time offsets have to be written before the first process enters the namespace.
-    UnshareTime(Option<CString>),
+    UnshareTime {
+        offsets: Option<CString>,
+        /// In a new user namespace, which nobody else is in yet.
+        alone: bool,
+    },
     /// The process that joined a user namespace makes the one that lives in it.
     CloneAgain(u64),
     /// User and group 0 of the user namespace.
