@@ -2,11 +2,13 @@
 
 use super::kit::*;
 use super::server::{Answer, Request, Server};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 pub const USER: &str = "ana";
@@ -38,10 +40,10 @@ impl Registry {
         }
         let directory = kitchen.path("docker-registry");
         fs::create_dir(&directory).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let at = |name: &str| directory.join(name).display().to_string();
         let mut config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
             at("data")
         );
         config += &format!("http:\n  addr: 127.0.0.1:{port}\n  secret: x\n");
@@ -75,7 +77,8 @@ impl Registry {
         let mut command = Command::new("docker-registry");
         command.args(["serve", &at("config.yml")]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // That somebody listens does not say that it is this one: another test may have found the same port free.
+        while !fs::read_to_string(at("log")).unwrap().contains("listening on") {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "docker-registry: {}", fs::read_to_string(at("log")).unwrap());
             std::thread::sleep(Duration::from_millis(20));
@@ -102,6 +105,17 @@ impl Drop for Registry {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A port that nobody listens on, and that no other test is given.
+fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
     }
 }
 
