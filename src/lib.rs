@@ -8,6 +8,8 @@
 //!               below a root filesystem; nothing else does.
 //! error.rs      one error type: what was being done, outermost first, the kernel's word last, and the exit code
 //!
+//! reaper.rs     a container's first process, for programs that do not want to be it
+//!
 //! runtime/      bolo: parse, plan, execute
 //!   cli         the flags and the table of verbs; a verb is one file beside it (create, start, run, exec, kill, ...)
 //!   bundle      config.json, read once;  spec  its types
@@ -32,5 +34,6 @@ pub mod error;
 pub mod fuzz;
 #[cfg(feature = "image")]
 pub mod image;
+pub mod reaper;
 pub mod runtime;
 pub mod sys;

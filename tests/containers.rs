@@ -1,5 +1,6 @@
 //! Black-box tests of the verbs that run containers: `forno` and the runtime beside it, on a tiny image of busybox, in a
-//! store and in mount and network namespaces of their own. They need root and busybox-static.
+//! store and in mount and network namespaces of their own. They need root and busybox-static. $FORNO names another
+//! program to test.
 
 mod containers {
     mod options;
@@ -10,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-const FORNO: &str = env!("CARGO_BIN_EXE_forno");
+fn forno() -> PathBuf {
+    std::env::var_os("FORNO").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_forno")), PathBuf::from)
+}
 
 /// A root file system with busybox, as an archive that every test imports.
 fn rootfs() -> &'static Path {
     static ROOTFS: OnceLock<PathBuf> = OnceLock::new();
     ROOTFS.get_or_init(|| {
-        let directory = std::env::temp_dir().join(format!("forno-rootfs-{}", std::process::id()));
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rootfs");
         let script = r#"set -e
             mkdir -p "$1/bin" "$1/etc" "$1/data" "$1/tmp"
             cp "$(command -v busybox)" "$1/bin/busybox"
@@ -59,7 +62,7 @@ impl Oven {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(FORNO);
+        let mut command = Command::new(forno());
         command.arg("--root").arg(&self.root).args(args).stdin(Stdio::null());
         command
     }
@@ -86,7 +89,7 @@ impl Oven {
     /// A script in a new network namespace, `$F` being forno with this store.
     #[track_caller]
     fn in_namespace(&self, script: &str) -> String {
-        let forno = format!("{FORNO} --root {}", self.root.display());
+        let forno = format!("{} --root {}", forno().display(), self.root.display());
         let script = format!("mount --make-rprivate /\nip link set lo up\nF='{forno}'\n{script}");
         let said: Said = Command::new("unshare").args(["-nm", "sh", "-ec", &script]).output().unwrap().into();
         assert_eq!(said.code, 0, "{} {}", said.out, said.err);

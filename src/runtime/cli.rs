@@ -3,8 +3,10 @@
 use super::log::{Format, Log};
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::reaper;
 use crate::sys::process::{SIGCHLD, default_signal};
 use clap::{Args, Command, FromArgMatches};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What runc exits with when it does not know the verb.
@@ -115,6 +117,11 @@ pub fn main() -> ExitCode {
         let _ = command().print_help();
         return ExitCode::SUCCESS;
     }
+    if let [_, verb, program @ ..] = args.as_slice()
+        && verb == reaper::VERB
+    {
+        return be_first_process(program);
+    }
     if args.iter().any(|arg| ENTERING.iter().any(|verb| arg == verb)) {
         // Early, or the arguments are taken apart twice. The verb asks again, and then hears of an error.
         let _ = super::seal::protect();
@@ -151,6 +158,17 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             global.log.error(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Nobody types this: `forno run --init` puts us into the container. There is neither a state directory nor a log.
+fn be_first_process(program: &[OsString]) -> ExitCode {
+    match reaper::main(program) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            Log::default().error(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -285,6 +285,13 @@ pub fn is_readable(fd: BorrowedFd) -> Result<bool> {
     check(unsafe { libc::poll(&raw mut poll, 1, 0) }.into()).map(|()| poll.revents != 0)
 }
 
+/// What the command starts gets every signal, though we block them: std leaves a child our mask.
+pub fn unblocked(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: two system calls are all that is made between fork and exec.
+    unsafe { command.pre_exec(|| reset_signals().map_err(std::io::Error::from)) }
+}
+
 /// The next signal waiting at a signalfd.
 pub fn read_signal(signalfd: impl AsFd) -> Option<i32> {
     let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];

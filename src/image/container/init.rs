@@ -1,23 +1,15 @@
-//! `--init`: the container's first process is a small one that starts the program, passes signals on to it, and reaps
-//! what is left to it.
+//! `--init`: which program is the container's first process. The image has no libraries for it, so it must be static.
 
-use super::{Container, signals};
+use super::Container;
 use crate::bail;
 use crate::error::{Context, Result};
-use crate::sys::event::{self, Wanted};
-use crate::sys::process::{self, Signals};
-use crate::sys::{session, tty};
+use crate::reaper;
 use serde_json::{Value, json};
-use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// The verb that our own program is it with.
-pub const VERB: &str = "init";
 /// Where it is in the container: in a file system that nothing stays of.
 const PLACE: &str = "/dev/init";
-/// Programs for this purpose, for a forno that needs libraries, which the image does not have.
+/// Programs for this purpose, where neither of ours is static.
 const OTHERS: [&str; 5] = [
     "/usr/bin/tini-static",
     "/usr/bin/docker-init",
@@ -29,26 +21,34 @@ const COPY: &str = "init";
 
 /// What stands before the program's own arguments, and the mount that they need.
 pub fn prepare(container: &Container) -> Result<(Vec<String>, Value)> {
-    let ours = std::fs::read("/proc/self/exe").context("--init: read forno")?;
-    let (program, verb) = if is_static(&ours) {
-        let copy = container.directory().join(COPY);
-        // A copy: whoever breaks out as far as this file has not changed ours.
-        std::fs::write(&copy, &ours).context("--init: copy forno")?;
-        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .context("--init: chmod")?;
-        (copy, VERB)
-    } else {
-        (other()?, "--")
+    let ours = std::env::current_exe().context("--init: find forno")?;
+    let (program, verb) = match ours.with_file_name("bolo") {
+        bolo if is_usable(&bolo) => (copy(container, &bolo)?, reaper::VERB),
+        _ if is_usable(&ours) => (copy(container, &ours)?, reaper::VERB),
+        _ => (other()?, "--"),
     };
     let mount = json!({"destination": PLACE, "type": "bind", "source": program, "options": ["bind", "ro", "nosuid"]});
     Ok((vec![PLACE.to_owned(), verb.to_owned()], mount))
 }
 
+/// Whoever breaks out as far as this file has not changed ours.
+fn copy(container: &Container, program: &Path) -> Result<PathBuf> {
+    let copy = container.directory().join(COPY);
+    std::fs::copy(program, &copy).with(|| format!("--init: copy {}", program.display()))?;
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).context("--init: chmod")?;
+    Ok(copy)
+}
+
+fn is_usable(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| is_static(&bytes))
+}
+
 fn other() -> Result<PathBuf> {
-    let is_usable = |path: &&&str| std::fs::read(path).is_ok_and(|bytes| is_static(&bytes));
-    match OTHERS.iter().find(is_usable) {
-        Some(path) => Ok(Path::new(path).to_owned()),
-        None => bail!("--init: this forno is not a static program; install one for this purpose, such as catatonit"),
+    match OTHERS.iter().map(Path::new).find(|path| is_usable(path)) {
+        Some(path) => Ok(path.to_owned()),
+        None => bail!(
+            "--init: no static program for it: neither a bolo beside forno is one, nor is any installed, such as catatonit"
+        ),
     }
 }
 
@@ -76,37 +76,6 @@ fn is_static(bytes: &[u8]) -> bool {
         Some(true)
     };
     headers().unwrap_or(false)
-}
-
-/// Is the first process: runs the program until it has ended; its exit code.
-pub fn main(args: &[String]) -> Result<u8> {
-    let Some((program, rest)) = args.split_first() else {
-        bail!("init: no program");
-    };
-    process::set_signal_mask(&Signals::all()).context("block signals")?;
-    let signal_fd = process::signalfd(&Signals::all()).context("make a signalfd")?;
-    let child = Command::new(program).args(rest).process_group(0).spawn().map_err(|error| {
-        let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-        crate::error::Error::from(error).context(format!("exec {program}")).exit(code)
-    })?;
-    let pid = process::pid_t::try_from(child.id()).unwrap_or(0);
-    // Without a terminal there is nothing to give.
-    let _ = tty::set_foreground(std::io::stdin(), pid);
-    loop {
-        event::poll(&[Wanted { fd: signal_fd.as_fd(), read: true, write: false }], None).context("wait for signals")?;
-        while let Some(signal) = process::read_signal(&signal_fd) {
-            match signal {
-                signals::CHLD => {}
-                // One that has just ended needs none.
-                signal => drop(process::kill(pid, signal)),
-            }
-        }
-        while let Some((reaped, exit)) = session::reap_any() {
-            if reaped == pid {
-                return Ok(exit.shell_code());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

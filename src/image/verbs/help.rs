@@ -1,7 +1,8 @@
 //! How `--help` reads: in docker's order and words, so that who knows one knows the other.
 
 use crate::image::build::guard;
-use crate::image::container::{init, launch};
+use crate::image::container::launch;
+use crate::reaper;
 use clap::{Arg, Command};
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ const COMMON: [&str; 13] =
 /// Each has verbs of its own.
 const MANAGEMENT: [&str; 6] = ["generate", "image", "manifest", "network", "system", "volume"];
 /// Programs call them, nobody types them.
-const HIDDEN: [&str; 3] = [guard::VERB, init::VERB, launch::VERB];
+const HIDDEN: [&str; 3] = [guard::VERB, reaper::VERB, launch::VERB];
 
 const GAP: usize = 2;
 
