@@ -24,6 +24,10 @@ impl Verb for Kill {
         let signal = signals::parse(&self.signal)?;
         let store = forno.store()?;
         each(forno, &store, &self.containers, |container| {
+            // As docker: once this has returned, it does not run.
+            if signal == signals::KILL && container.state()?.is_alive() {
+                return end::kill(container, &forno.runtime());
+            }
             let stop = signal == signals::KILL || signal == container.config()?.stop_signal;
             end::signal(container, &forno.runtime(), signal, stop)
         })
