@@ -36,10 +36,13 @@ impl Child {
                 mount::move_mount(&made, target).at(Part::Attach)?;
                 made
             }
-            What::Bind { source, recursive, exact, .. } => {
+            What::Bind { source, recursive, exact, or_empty, .. } => {
                 let source = match self.sources.iter().position(|(step, _)| *step == index) {
                     Some(place) => self.sources.swap_remove(place).1,
-                    None => mount::open_tree(None, source, *recursive).at(Part::Source)?,
+                    None => match mount::open_tree(None, source, *recursive) {
+                        Err(Errno::ENOENT) if *or_empty => super::paths::empty_directory()?,
+                        opened => opened.at(Part::Source)?,
+                    },
                 };
                 let target = self.target_like(&source, mount)?;
                 guard(mount.proc_rule, false, &target)?;

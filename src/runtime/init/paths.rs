@@ -50,7 +50,8 @@ impl Child {
     }
 }
 
-fn empty_directory() -> Result<std::os::fd::OwnedFd, Fault> {
+/// A file system with nothing in it, and no room for anything.
+pub(super) fn empty_directory() -> Result<std::os::fd::OwnedFd, Fault> {
     let fs = mount::fsopen(c"tmpfs").at(Part::Filesystem)?;
     for (key, value) in [(c"source", c"tmpfs"), (c"nr_blocks", c"1"), (c"nr_inodes", c"1"), (c"mode", c"755")] {
         mount::fsconfig_set(&fs, key, Some(value)).at(Part::FilesystemOption)?;

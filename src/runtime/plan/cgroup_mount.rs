@@ -61,7 +61,9 @@ pub(super) fn plan(
             What::Filesystem { fstype: c"cgroup".to_owned(), options, inherit_mode: false, copy_up: false, or_bind }
         } else {
             let source = cstring(&join(host, path), origin)?;
-            What::Bind { source, recursive: false, by_parent: false, exact: true }
+            // A user's may not have been made, for want of permission.
+            let or_empty = facts.rootless;
+            What::Bind { source, recursive: false, by_parent: false, exact: true, or_empty }
         };
         steps.add(origin, Op::Mount(Box::new(below)));
         for link in controllers.iter().filter(|controller| *controller != name && !controller.contains('=')) {
@@ -99,7 +101,8 @@ fn unified_mount(
         // wait ten milliseconds for that. For users, the whole tree would show, and let write, what their other services
         // have (CVE-2023-25809).
         let source = if facts.rootless { &here } else { MOUNT_POINT };
-        What::Bind { source: cstring(source, origin)?, recursive: true, by_parent: false, exact: true }
+        let source = cstring(source, origin)?;
+        What::Bind { source, recursive: true, by_parent: false, exact: true, or_empty: facts.rootless }
     };
     Ok(mount)
 }

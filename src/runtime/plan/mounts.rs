@@ -46,6 +46,8 @@ pub enum What {
         by_parent: bool,
         /// Whether options name attributes: then exactly those hold, as for a remount of mount(2).
         exact: bool,
+        /// Where there is no such source, an empty file system that nobody can write to stands for it.
+        or_empty: bool,
     },
     /// Change what is mounted there already.
     Remount {
@@ -124,6 +126,7 @@ pub(super) fn plan(steps: &mut Steps, spec: &Spec, namespaces: &Namespaces, fact
                 // Without privileges we have no way that the child has not.
                 by_parent: mount.idmap.is_some() || (namespaces.is_new(CLONE_NEWUSER) && !facts.rootless),
                 exact,
+                or_empty: false,
             };
             steps.add(origin, Op::Mount(Box::new(mount)));
             continue;
@@ -166,6 +169,7 @@ pub(super) fn notify_socket(steps: &mut Steps, namespaces: &Namespaces, facts: &
         recursive: false,
         by_parent: namespaces.is_new(CLONE_NEWUSER) && !facts.rootless,
         exact: true,
+        or_empty: false,
     };
     let mount = Mount {
         target: cstring(crate::runtime::notify::TARGET, origin)?,
