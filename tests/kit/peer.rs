@@ -43,6 +43,11 @@ pub fn v2() -> bool {
     std::env::var("BOLO_CGROUP").is_ok_and(|mode| mode == "v2") || super::cgroup::host_is_v2()
 }
 
+/// `BOLO_NO_OPENAT2=1`: a tracer stands in for a kernel without openat2(2).
+pub fn is_traced() -> bool {
+    std::env::var("BOLO_NO_OPENAT2").is_ok_and(|mode| mode == "1")
+}
+
 /// What has to stand before the runtime's own command line in this mode of the suite.
 pub fn wrapper() -> Vec<&'static str> {
     let mut words = Vec::new();
@@ -51,7 +56,7 @@ pub fn wrapper() -> Vec<&'static str> {
         words.push("umount --recursive --lazy /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec \"$@\"");
         words.push("sh");
     }
-    if std::env::var("BOLO_NO_OPENAT2").is_ok_and(|mode| mode == "1") {
+    if is_traced() {
         // -DDD: the tracer is out of the way, the runtime is our own child and keeps its process id.
         words.extend(["strace", "-DDD", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=openat2"]);
         words.extend(["-e", "inject=openat2:error=ENOSYS"]);

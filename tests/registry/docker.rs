@@ -42,10 +42,8 @@ impl Registry {
         fs::create_dir(&directory).unwrap();
         let port = free_port();
         let at = |name: &str| directory.join(name).display().to_string();
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
-            at("data")
-        );
+        let mut config =
+            format!("version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n", at("data"));
         config += &format!("http:\n  addr: 127.0.0.1:{port}\n  secret: x\n");
         if tls {
             authority(&directory);

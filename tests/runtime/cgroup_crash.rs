@@ -73,7 +73,7 @@ fn whatever_kills_create_delete_finds_what_is_left() {
     bolo_only!("others leave their cgroup");
     needs!(host::program("strace"), "no strace");
     needs!(!host::systemd(), "an emulated CPU is too slow for all of them");
-    needs!(std::env::var_os("BOLO_NO_OPENAT2").is_none(), "strace is busy already");
+    needs!(!peer::is_traced(), "strace is busy already");
     // BOLO_EVERY_CALL=1: all of them, which takes minutes.
     killed_at(&Bundle::idle(), if std::env::var_os("BOLO_EVERY_CALL").is_some() { 1 } else { 7 });
 }

@@ -6,7 +6,16 @@ use crate::kit::*;
 
 /// A config.json with something in nearly every field that the specification has.
 fn rich() -> Bundle {
-    let bundle = Bundle::sh("true").hook("prestart", "true").hook("createContainer", "true").hook("poststop", "true");
+    let mut bundle =
+        Bundle::sh("true").hook("prestart", "true").hook("createContainer", "true").hook("poststop", "true");
+    let limits = [
+        ("memory", json!({"limit": 200_000_000_u64, "swap": 200_000_000_u64})),
+        ("cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0"})),
+        ("pids", json!({"limit": 100})),
+    ];
+    for (controller, limits) in limits.into_iter().filter(|(controller, _)| host::controller(controller)) {
+        bundle = bundle.set(&format!("/linux/resources/{controller}"), limits);
+    }
     bundle
         .set("/domainname", "oven")
         .set("/annotations", json!({"org.example": "rye"}))
@@ -25,9 +34,6 @@ fn rich() -> Bundle {
         .push("/linux/devices", json!({"path": "/dev/pipe", "type": "p"}))
         .set("/linux/rootfsPropagation", "rslave")
         .set("/linux/personality", json!({"domain": "LINUX", "flags": []}))
-        .set("/linux/resources/memory", json!({"limit": 200_000_000_u64, "swap": 200_000_000_u64}))
-        .set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0"}))
-        .set("/linux/resources/pids", json!({"limit": 100}))
         .set("/linux/seccomp", json!({
             "defaultAction": "SCMP_ACT_ALLOW",
             "architectures": ["SCMP_ARCH_X86_64"],
