@@ -157,7 +157,7 @@ impl Child {
             Op::MaskPath(path) => self.mask_path(path),
             Op::Propagation { flags, recursive } => self.propagation(*flags, *recursive),
             Op::ReadonlyRoot => self.readonly_root(),
-            Op::PivotRoot => self.pivot_root(),
+            Op::PivotRoot { shared } => self.pivot_root(*shared),
             Op::MoveRoot => self.move_root(),
             Op::Chroot => self.chroot(),
             Op::Scheduler(scheduler) => scheduler::set_scheduler(scheduler).at(Part::Whole),

@@ -288,7 +288,7 @@ pub fn is_readable(fd: BorrowedFd) -> Result<bool> {
 /// What the command starts gets every signal, though we block them: std leaves a child our mask.
 pub fn unblocked(command: &mut std::process::Command) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
-    // SAFETY: two system calls are all that is made between fork and exec.
+    // SAFETY: system calls are all that is made between fork and exec.
     unsafe { command.pre_exec(|| reset_signals().map_err(std::io::Error::from)) }
 }
 

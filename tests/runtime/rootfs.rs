@@ -112,6 +112,22 @@ fn mounts_of_the_host_arrive_unless_private() {
     assert!(!host_mount_arrives("rprivate"));
 }
 
+/// The mounts of a host are shared, as systemd has them: what the container leaves behind, the host keeps.
+#[test]
+fn the_host_keeps_its_mounts() {
+    let script = r#"
+mount --make-rshared /
+before=$(cut -d' ' -f5 /proc/self/mountinfo)
+"$@"
+test "$before" = "$(cut -d' ' -f5 /proc/self/mountinfo)"
+echo kept"#;
+    for word in ["rshared", "shared", "rslave", "rprivate"] {
+        let bundle = Bundle::sh("echo crumb").set("/linux/rootfsPropagation", word);
+        let call = bundle.call_run(&[]).under(["unshare", "-m", "sh", "-ec", script, "sh"]);
+        call.run().stdout_is("crumb\nkept");
+    }
+}
+
 #[test]
 fn without_pivot_root_the_old_root_is_out_of_reach() {
     let bundle = Bundle::sh("ls /; cd /..; ls; cat /proc/1/root/marker").file("/marker", "dough");

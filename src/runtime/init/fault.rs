@@ -195,7 +195,7 @@ fn hint(op: &Op, fault: Fault) -> Option<&'static str> {
         (Op::Capabilities(_), _, Errno::EPERM) => "a capability is asked for that the caller does not have",
         (Op::AdditionalGroups(_), _, Errno::EPERM) => "in a user namespace without permission to set groups",
         (Op::BecomeRoot | Op::Uid(_) | Op::Gid(_), _, Errno::EINVAL) => "the user namespace does not map this id",
-        (Op::PivotRoot, _, Errno::EINVAL) => "a root on a ramfs needs --no-pivot",
+        (Op::PivotRoot { .. }, _, Errno::EINVAL) => "a root on a ramfs needs --no-pivot",
         _ => return None,
     })
 }

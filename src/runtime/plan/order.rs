@@ -27,7 +27,7 @@ kinds! {
     console = Op::Console { bind: true, .. },
     sysctl = Op::Sysctl { .. },
     covers = Op::MaskPath(_) | Op::ReadonlyPath(_) | Op::ReadonlyMount { .. },
-    leaves = Op::PivotRoot | Op::MoveRoot | Op::Chroot,
+    leaves = Op::PivotRoot { .. } | Op::MoveRoot | Op::Chroot,
     places = Op::Chdir(_) | Op::Home(_) | Op::FindProgram { .. },
     ready = Op::TellReady,
     start = Op::AwaitStart | Op::Hooks { kind: "startContainer", .. },

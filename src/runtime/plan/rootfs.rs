@@ -84,17 +84,19 @@ pub(super) fn finish(
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         steps.add(Origin::Field("root.readonly"), Op::ReadonlyRoot);
     }
+    let propagation = propagation(linux)?;
+    let shared = matches!(propagation, Some((sys::SHARED, _)));
     steps.add(
         ROOT,
         match (namespaces.has(CLONE_NEWNS), facts.no_pivot) {
-            (true, false) => Op::PivotRoot,
+            (true, false) => Op::PivotRoot { shared },
             (true, true) => Op::MoveRoot,
             // Without a mount namespace a pivot_root would take the root from the whole host.
             (false, _) => Op::Chroot,
         },
     );
     // pivot_root refuses a shared mount.
-    if let Some((flags, recursive)) = propagation(linux)? {
+    if let Some((flags, recursive)) = propagation {
         steps.add(ORIGIN, Op::Propagation { flags, recursive });
     }
     Ok(())

@@ -109,7 +109,10 @@ pub enum Op {
         recursive: bool,
     },
     ReadonlyRoot,
-    PivotRoot,
+    /// `shared`: the host's mounts, which go from here, still are peers of those that stay there.
+    PivotRoot {
+        shared: bool,
+    },
     /// Without pivot_root: move the mount and chroot (`--no-pivot`).
     MoveRoot,
     /// In a mount namespace that is not ours to change.
