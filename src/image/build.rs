@@ -50,7 +50,6 @@ use settings::Settings;
 use stages::{Built, Stages};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
 use trees::Trees;
 
 /// A build that is about to begin.
@@ -72,7 +71,7 @@ pub struct Build<'a> {
     pub outputs: Vec<Output>,
     /// One layer of all.
     pub squash: bool,
-    pub cache_to: Vec<PathBuf>,
+    pub cache_to: Vec<cache::Elsewhere>,
 }
 
 /// The plan, and the images that it stands on.
@@ -148,7 +147,7 @@ impl Build<'_> {
             named: &self.named,
             images,
             remotes: remote::Remotes::default(),
-            cache: Cache::new(self.store, self.lease, &self.settings.cache_from),
+            cache: Cache::new(self.store, self.lease, &self.progress, &self.settings.cache_from),
             stages: Stages::new(plan.stages.len(), at_once),
         };
         let image = self.progress.during(|| -> Result<Image> {
@@ -156,13 +155,11 @@ impl Build<'_> {
             interrupt.check()?;
             let image = self.keep(plan, built, &trees)?;
             for output in &self.outputs {
-                output.write(self.store, &trees, &image, &self.names, plan.epoch)?;
+                output.write((self.store, self.lease), &trees, &image, &self.names, plan.epoch)?;
             }
             Ok(image)
         })?;
-        for directory in &self.cache_to {
-            executor.cache.export(directory).with(|| format!("--cache-to {}", directory.display()))?;
-        }
+        executor.cache.export(&self.cache_to)?;
         Ok(image)
     }
 
@@ -189,7 +186,7 @@ impl Build<'_> {
         manifest.annotations.extend(self.annotations.clone());
         let bytes = serde_json::to_vec(&manifest).context("write manifest")?;
         let descriptor = self.store.put_blob(self.lease, media_type::MANIFEST, &bytes)?;
-        if self.outputs.contains(&Output::Image) {
+        if self.outputs.iter().any(Output::keeps) {
             let names: Vec<Option<&Reference>> = self.names.iter().map(Some).collect();
             for name in if names.is_empty() { vec![None] } else { names } {
                 self.store.enter(self.lease, &descriptor, name)?;

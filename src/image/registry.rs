@@ -4,12 +4,15 @@
 //! endpoint      where the images of a name are: the registry, its mirrors, and how each is spoken to
 //! client        one endpoint: requests with credentials, redirects, retries
 //! challenge, token, credentials   what a 401 asks for, and where that comes from
+//! manifest      what a name leads to
 //! pull          a name to an image in the store;  download  a blob, resumed;  push  the other way
+//! artifact      what is no image
 //! ```
 //!
 //! A registry is not trusted with more than its own images: what it sends is checked against the digest that led there,
 //! and what it says never makes credentials go to another host.
 
+mod artifact;
 mod challenge;
 mod client;
 mod compress;
@@ -17,12 +20,14 @@ mod credentials;
 mod download;
 mod endpoint;
 mod login;
+mod manifest;
 pub mod progress;
 mod pull;
 mod push;
 mod tls;
 mod token;
 
+pub use artifact::Artifact;
 pub use compress::Compressor;
 pub use credentials::{CredentialFiles, Credentials};
 

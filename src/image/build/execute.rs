@@ -196,7 +196,7 @@ impl<'a> Executor<'a> {
             let (contents, exact) = self.contents(&step.operation, look)?;
             let key = cache::key(parent.as_ref(), &step.operation, &contents, self.plan.epoch)?;
             keys.push(key.clone());
-            if let Some(record) = self.cache.find(&key).filter(|_| may_hit) {
+            if may_hit && let Some(record) = self.cache.find(&key) {
                 for key in &keys {
                     self.cache.keep(key, &record)?;
                 }

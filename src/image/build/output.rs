@@ -9,6 +9,8 @@ use crate::image::config::{Annotations, Descriptor, Index, REF_NAME, media_type}
 use crate::image::dockerignore::Ignore;
 use crate::image::layer::diff;
 use crate::image::reference::Reference;
+use crate::image::registry::progress::Progress as Transfers;
+use crate::image::registry::{self, Compressor, Options};
 use crate::image::store::{Hashed, Image, Lease, Store};
 use crate::sys::root::Root;
 use serde_json::json;
@@ -20,6 +22,8 @@ use std::path::{Path, PathBuf};
 pub enum Output {
     /// In the store.
     Image,
+    /// In the registries that its names are of; and in the store, where `kept`.
+    Registry { compressor: Compressor, kept: bool },
     /// The files, in a directory.
     Local(PathBuf),
     /// The files, in an archive.
@@ -60,6 +64,7 @@ impl Output {
             return Ok((output, Vec::new()));
         }
         let (mut kind, mut dest, mut names, mut tar) = ("", None, Vec::new(), true);
+        let (mut push, mut compressor) = (false, Compressor::Gzip);
         let mut name_goes_on = false;
         for field in text.split(',') {
             let (key, value) = match field.split_once('=') {
@@ -74,11 +79,18 @@ impl Output {
                 "dest" => dest = Some(value),
                 "name" => names.push(value.trim_matches('"').to_owned()),
                 "tar" => tar = !matches!(value, "false" | "0"),
-                "push" if matches!(value, "false" | "0") => {}
-                "oci-mediatypes" | "compression" | "compression-level" | "force-compression" | "unpack" | "store" => {
-                    // Layers are plain in the store, and compressed when they travel.
+                "push" => push = !matches!(value, "false" | "0"),
+                // Layers are plain in the store, and compressed when they travel.
+                "compression" => {
+                    compressor = match value {
+                        "gzip" => Compressor::Gzip,
+                        "zstd" => Compressor::Zstd,
+                        "uncompressed" => Compressor::None,
+                        _ => bail!("compression {value:?}: want gzip, zstd or uncompressed"),
+                    }
                 }
-                _ => bail!("unknown key {key:?}; want type, dest, name or tar"),
+                "oci-mediatypes" | "compression-level" | "force-compression" | "unpack" | "store" => {}
+                _ => bail!("unknown key {key:?}; want type, dest, name, push, compression or tar"),
             }
         }
         let stdout_is_no_terminal = !io::IsTerminal::is_terminal(&io::stdout());
@@ -92,6 +104,8 @@ impl Output {
             _ => bail!("type={kind}: dest is missing, a directory"),
         };
         let output = match kind {
+            "registry" => Output::Registry { compressor, kept: false },
+            "image" if push => Output::Registry { compressor, kept: true },
             "image" => Output::Image,
             "local" => Output::Local(directory()?),
             "tar" => Output::Tar(target()?),
@@ -100,14 +114,19 @@ impl Output {
             "oci" => Output::Archive { target: target()?, docker: false },
             "docker" => Output::Archive { target: target()?, docker: true },
             "" => bail!("type is missing"),
-            _ => bail!("type {kind:?}: want image, local, tar, oci or docker"),
+            _ => bail!("type {kind:?}: want image, registry, local, tar, oci or docker"),
         };
         Ok((output, names))
     }
 
+    /// Whether the store keeps the image.
+    pub fn keeps(&self) -> bool {
+        matches!(self, Output::Image | Output::Registry { kept: true, .. })
+    }
+
     pub fn write(
         &self,
-        store: &Store,
+        (store, lease): (&Store, &Lease),
         trees: &Trees,
         image: &Image,
         names: &[Reference],
@@ -115,6 +134,9 @@ impl Output {
     ) -> Result<()> {
         match self {
             Output::Image => Ok(()),
+            Output::Registry { compressor, .. } => names.iter().try_for_each(|name| {
+                registry::push(store, lease, image, name, *compressor, &Options::default(), &Transfers::Quiet).map(drop)
+            }),
             Output::Local(path) => local(trees, image, path).with(|| format!("output {}", path.display())),
             Output::Tar(target) => {
                 let mounted = trees.of_layers(&layers(image), "the result")?;

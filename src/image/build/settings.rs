@@ -1,5 +1,6 @@
 //! What the command line says about how to build; what it says about the language is in [`crate::image::plan::Options`].
 
+use super::cache::Elsewhere;
 use crate::image::plan::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ pub struct Settings {
     pub no_cache: bool,
     /// Stages whose steps are not taken from the cache.
     pub no_cache_stages: BTreeSet<String>,
-    /// Directories with steps of other builds.
-    pub cache_from: Vec<PathBuf>,
+    /// Where steps of other builds are.
+    pub cache_from: Vec<Elsewhere>,
     /// Of steps that do not say.
     pub network: Network,
     /// `NAME:ADDRESS`

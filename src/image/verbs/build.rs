@@ -14,6 +14,7 @@ use crate::image::build::progress::{Mode, Progress};
 use crate::image::config::Platform;
 use crate::image::plan;
 use crate::image::reference::Reference;
+use crate::image::registry::Compressor;
 use crate::image::store::Image;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -77,11 +78,11 @@ pub(super) struct Build {
     /// Take nothing from the cache for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     no_cache_filter: Vec<String>,
-    /// Take steps from a directory that --cache-to has written, too
-    #[arg(long, value_name = "DIR|type=local,src=DIR")]
+    /// Take steps from what --cache-to has written, too
+    #[arg(long, value_name = "NAME|DIR|type=TYPE,ref=NAME,src=DIR")]
     cache_from: Vec<String>,
-    /// Write the steps of this build to a directory
-    #[arg(long, value_name = "DIR|type=local,dest=DIR")]
+    /// Write the steps of this build to a registry (type=registry) or a directory (type=local), which begins with / or .
+    #[arg(long, value_name = "NAME|DIR|type=TYPE,ref=NAME,dest=DIR")]
     cache_to: Vec<String>,
     /// Something that RUN --mount=type=secret sees, and nobody else
     #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]
@@ -92,13 +93,16 @@ pub(super) struct Build {
     /// Another context: a directory, docker-image://IMAGE, oci-layout://DIR[:TAG], a git repository or a URL
     #[arg(long, value_name = "NAME=CONTEXT")]
     build_context: Vec<String>,
-    /// Where the result goes: a directory, - for an archive at standard output, or type=TYPE,dest=PATH with image, local,
-    /// tar, oci or docker [default: type=image]
+    /// Where the result goes: a directory, - for an archive at standard output, or type=TYPE,dest=PATH with image, registry,
+    /// local, tar, oci or docker [default: type=image]
     #[arg(short, long, value_name = "OUTPUT")]
     output: Vec<String>,
     /// Keep the image here (which is what happens anyway)
     #[arg(long)]
     load: bool,
+    /// Send the image to the registries of its names, too
+    #[arg(long)]
+    push: bool,
     /// Make one layer of all
     #[arg(long)]
     squash: bool,
@@ -251,6 +255,12 @@ impl Build {
         }
         if outputs.is_empty() || self.load {
             outputs.push(Output::Image);
+        }
+        if self.push {
+            outputs.push(Output::Registry { compressor: Compressor::Gzip, kept: false });
+        }
+        if names.is_empty() && outputs.iter().any(|output| matches!(output, Output::Registry { .. })) {
+            bail!("an image without a name goes to no registry; give it one with --tag");
         }
         if let Some(name) = names.iter().find(|name| name.digest().is_some()) {
             bail!("--tag {}: a new image's name cannot have a digest", name.familiar());

@@ -3,11 +3,13 @@
 use super::{Build, NetworkArg};
 use crate::bail;
 use crate::error::{Context, Error, Result};
+use crate::image::build::cache::Elsewhere;
 use crate::image::build::settings::{SecretSource, Settings};
 use crate::image::build::{Tree, context, layout};
 use crate::image::plan::run::Network;
 use crate::image::plan::{NamedContext, Options, platform};
 use crate::image::reference::Reference;
+use crate::image::registry::Compressor;
 use crate::image::store::{Image, Lease, Store};
 use crate::image::time;
 use crate::image::verbs::Forno;
@@ -26,29 +28,39 @@ pub(super) fn pairs(option: &str, given: &[String]) -> Result<BTreeMap<String, S
     given.iter().map(|entry| super::values::key_value(option, entry)).collect()
 }
 
-/// `DIR`, `type=local,src=DIR`
-pub(super) fn cache(option: &str, key: &str, given: &[String]) -> Result<Vec<PathBuf>> {
-    let one = |text: &String| -> Result<PathBuf> {
-        if !text.contains('=') {
-            return Ok(PathBuf::from(text));
+/// `type=local,src=DIR`, `type=registry,ref=NAME`, or one of the two alone: a directory begins with / or a dot.
+pub(super) fn cache(option: &str, key: &str, given: &[String]) -> Result<Vec<Elsewhere>> {
+    given.iter().map(|text| elsewhere(key, text).with(|| format!("{option} {text}"))).collect()
+}
+
+fn elsewhere(key: &str, text: &str) -> Result<Elsewhere> {
+    if !text.contains('=') {
+        return Ok(match text.starts_with(['/', '.']) {
+            true => Elsewhere::Directory(PathBuf::from(text)),
+            false => Elsewhere::Registry(text.parse()?, Compressor::Gzip),
+        });
+    }
+    let (mut directory, mut name, mut kind, mut compressor) = (None, None, "", Compressor::Gzip);
+    for field in text.split(',') {
+        match field.split_once('=') {
+            Some(("type", value)) => kind = value,
+            Some(("ref", value)) => name = Some(value),
+            Some((name, value)) if name == key => directory = Some(PathBuf::from(value)),
+            Some(("compression", "gzip")) => {}
+            Some(("compression", "zstd")) => compressor = Compressor::Zstd,
+            Some(("compression", "uncompressed")) => compressor = Compressor::None,
+            // All of a build is written, and as OCI has it.
+            Some(("mode", "min" | "max")) | Some(("oci-mediatypes" | "image-manifest", "true")) => {}
+            _ => bail!("unknown field {field:?}; want type=local,{key}=DIR or type=registry,ref=NAME"),
         }
-        let (mut directory, mut kind) = (None, "");
-        for field in text.split(',') {
-            match field.split_once('=') {
-                Some(("type", value)) => kind = value,
-                Some((name, value)) if name == key => directory = Some(PathBuf::from(value)),
-                // All of a build is written; layers of a local cache are plain.
-                Some(("mode" | "compression" | "oci-mediatypes" | "image-manifest", _)) => {}
-                _ => bail!("{option} {text}: unknown key {field:?}; want type and {key}"),
-            }
-        }
-        match (kind, directory) {
-            ("local", Some(directory)) => Ok(directory),
-            ("local", None) => bail!("{option} {text}: want {key}=DIR"),
-            _ => bail!("{option} {text}: only type=local is supported"),
-        }
-    };
-    given.iter().map(one).collect()
+    }
+    match (kind, directory, name) {
+        ("local", Some(directory), None) => Ok(Elsewhere::Directory(directory)),
+        ("local", None, _) => bail!("want {key}=DIR"),
+        ("registry", None, Some(name)) => Ok(Elsewhere::Registry(name.parse()?, compressor)),
+        ("registry", _, None) => bail!("want ref=NAME"),
+        _ => bail!("want type=local,{key}=DIR or type=registry,ref=NAME"),
+    }
 }
 
 impl Build {
