@@ -287,7 +287,10 @@ mod tests {
         let archive = Output::Archive { target: Target::File("f".into()), docker: true };
         assert_eq!(parse("type=docker,dest=f"), archive);
         assert_eq!(Output::parse("type=image,name=a,b:c").unwrap().1, ["a", "b:c"]);
-        for text in ["type=local", "type=x,dest=y", "dest=y", "type=image,push=true", "type=tar,x=y"] {
+        let pushed = |compressor, kept| Output::Registry { compressor, kept };
+        assert_eq!(parse("type=image,push=true"), pushed(Compressor::Gzip, true));
+        assert_eq!(parse("type=registry,compression=zstd"), pushed(Compressor::Zstd, false));
+        for text in ["type=local", "type=x,dest=y", "dest=y", "type=registry,compression=x", "type=tar,x=y"] {
             assert!(Output::parse(text).is_err(), "{text}");
         }
     }
