@@ -3,6 +3,7 @@
 //! decompression on a second thread.
 
 pub mod apply;
+pub mod confined;
 pub mod diff;
 pub mod pipe;
 mod places;

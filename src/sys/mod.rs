@@ -9,6 +9,7 @@ pub mod heap;
 pub mod identity;
 pub mod inet;
 pub mod kernfs;
+pub mod landlock;
 pub mod mount;
 pub mod netlink;
 pub mod overlay;

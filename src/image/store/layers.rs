@@ -8,7 +8,7 @@ use crate::image::config::{Descriptor, media_type};
 use crate::image::digest::{Digest, chain_ids};
 use crate::image::layer::apply::{Applied, apply};
 use crate::image::layer::pipe::{Compression, Streamed, stream};
-use crate::image::layer::{Limits, diff};
+use crate::image::layer::{Limits, confined, diff};
 use crate::sys::file::syncfs;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -237,7 +237,10 @@ impl NewLayer {
 
     fn fill(&self, source: impl Read + Send, keep: impl Write + Send, limits: Limits) -> Result<(Applied, Streamed)> {
         let root: OwnedFd = File::open(self.directory.path().join("fs")).context("open new layer")?.into();
-        stream(source, keep, limits, |plain| apply(plain, root, &self.below, self.marks, limits))
+        let confined = root.try_clone().context("share new layer")?;
+        stream(source, keep, limits, |plain| {
+            confined::run(confined.as_fd(), &self.below, || apply(plain, root, &self.below, self.marks, limits))
+        })
     }
 
     fn publish(self, store: &Store, lease: &Lease, chain_id: &Digest, applied: &Applied) -> Result<()> {
