@@ -3,6 +3,20 @@
 use super::{Errno, Result};
 use std::os::fd::{FromRawFd, OwnedFd};
 
+/// Numbers of system calls that only touch descriptors, memory, and files below a descriptor (syscalls(2)).
+pub mod numbers {
+    pub use libc::{
+        SYS_brk, SYS_close, SYS_copy_file_range, SYS_exit, SYS_exit_group, SYS_fallocate, SYS_fchmod, SYS_fchmodat,
+        SYS_fchmodat2, SYS_fchown, SYS_fchownat, SYS_fcntl, SYS_fgetxattr, SYS_flistxattr, SYS_fremovexattr,
+        SYS_fsetxattr, SYS_fstat, SYS_ftruncate, SYS_futex, SYS_getdents64, SYS_getegid, SYS_geteuid, SYS_getpid,
+        SYS_getrandom, SYS_gettid, SYS_lgetxattr, SYS_linkat, SYS_listxattr, SYS_llistxattr, SYS_lremovexattr,
+        SYS_lseek, SYS_lsetxattr, SYS_madvise, SYS_mkdirat, SYS_mknodat, SYS_mmap, SYS_mprotect, SYS_mremap,
+        SYS_munmap, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_pread64, SYS_pwrite64, SYS_read, SYS_readlinkat,
+        SYS_renameat2, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sigaltstack,
+        SYS_statx, SYS_symlinkat, SYS_tgkill, SYS_umask, SYS_unlinkat, SYS_utimensat, SYS_write, SYS_writev,
+    };
+}
+
 /// `struct sock_filter`: one instruction of classic BPF.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
