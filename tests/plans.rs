@@ -44,6 +44,7 @@ fn plan_of(config: &[u8], wanted: &Value) -> Result<Plan> {
         terminal_size: number(&wanted["terminalSize"][0]).zip(number(&wanted["terminalSize"][1])),
         cgroup: cgroup.as_ref(),
         notify: wanted["notify"].as_str(),
+        held: wanted["held"].as_u64(),
     };
     if !is("exec") {
         return plan::container(&spec, &facts);

@@ -1,6 +1,12 @@
 //! For whom we work: the host's root, or a user without root.
 
+use crate::error::{Context, Result};
 use crate::sys::{OFlag, fd, identity};
+
+/// What we have and can give.
+pub fn capabilities() -> Result<Option<u64>> {
+    Ok(Some(identity::capget().context("ask for our own capabilities")?.permitted))
+}
 
 /// Whether our root, if we are one, is not the host's: devices, for one, are not ours to rule then.
 pub fn in_user_namespace() -> bool {

@@ -97,6 +97,7 @@ pub fn draft(global: &Global, args: &Flags, starter: Starter) -> Result<(Draft, 
         terminal_size: if shown { foreground::terminal_size() } else { None },
         cgroup: Some(&cgroup),
         notify: notify.as_deref(),
+        held: super::caller::capabilities()?,
     };
     let plan = plan::container(&bundle.spec, &facts)?;
     host::refuse_host_sysctls(&plan)?;

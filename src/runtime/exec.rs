@@ -193,6 +193,7 @@ fn plan_for(container: &Container, spec: &Spec, process: &Process, args: &Args) 
         no_new_keyring: container.state.no_new_keyring,
         preserved: args.preserve_fds,
         terminal_size: if process.terminal && !args.detach { foreground::terminal_size() } else { None },
+        held: super::caller::capabilities()?,
         ..Facts::default()
     };
     let joined = Namespaces::parse(linux)?.all();

@@ -51,6 +51,8 @@ pub struct Facts<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// Directory of the host with the socket that the program tells its readiness to.
     pub notify: Option<&'a str>,
+    /// The caller's capabilities, of which a container may have those, a bit for each.
+    pub held: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -188,7 +190,8 @@ pub fn container(spec: &Spec, facts: &Facts) -> Result<Plan> {
     steps.always(Op::TellReady);
     steps.always(Op::AwaitStart);
     hooks::start(steps, spec)?;
-    process::become_user(steps, process, filter, facts.preserved)?;
+    let held = facts.held.filter(|_| !namespaces.has(CLONE_NEWUSER)); // whoever enters a user namespace has all, there
+    process::become_user(steps, process, filter, facts.preserved, held)?;
     steps.finish()
 }
 
@@ -214,7 +217,8 @@ pub fn exec(process: &Process, linux: &Linux, joined: i32, again: bool, facts: &
     let filter = seccomp::plan(linux)?;
     seccomp::with_listener(steps, &filter, facts.preserved);
     steps.always(Op::TellReady);
-    process::become_user(steps, process, filter, facts.preserved)?;
+    let held = facts.held.filter(|_| joined & CLONE_NEWUSER == 0);
+    process::become_user(steps, process, filter, facts.preserved, held)?;
     steps.finish()
 }
 

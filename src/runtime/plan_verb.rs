@@ -21,6 +21,13 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     let rootless = crate::sys::identity::effective_uid() != 0;
     let cgroups_path = bundle.spec.linux.as_ref().map(|linux| linux.cgroups_path.as_str());
     let cgroup = super::cgroup::Cgroup::locate(cgroups_path, &args.id, global.systemd_cgroup, rootless)?;
-    let facts = Facts { bundle: &bundle.path, id: &args.id, rootless, cgroup: Some(&cgroup), ..Facts::default() };
+    let facts = Facts {
+        bundle: &bundle.path,
+        id: &args.id,
+        rootless,
+        cgroup: Some(&cgroup),
+        held: super::caller::capabilities()?,
+        ..Facts::default()
+    };
     print(&plan::container(&bundle.spec, &facts)?.to_string())
 }

@@ -89,6 +89,37 @@ fn no_capabilities_means_none() {
     assert_eq!(sets(Bundle::sh("").set("/process/capabilities", json!({}))), [0; 5]);
 }
 
+/// What a privileged container is on a host that keeps a capability back.
+#[test]
+fn what_the_caller_lacks_is_passed_over_with_a_warning() {
+    not_on!("runc", "refuses");
+    not_on!("crun<1.29", "refuses");
+    let less = ["capsh", "--drop=cap_net_bind_service", "--", "-c", "exec \"$@\"", "sh"];
+    needs!(host::program("capsh"), "no capsh");
+    let names = ["CAP_KILL", "CAP_NET_BIND_SERVICE"];
+    let bundle = Bundle::sh("grep ^Cap /proc/self/status").capabilities(&names);
+    let bundle = bundle.capability_set("ambient", &names).capability_set("inheritable", &names);
+    let output = bundle.call_run(&[]).under(less).run();
+    let output = output.stderr_has("process.capabilities: passing over what").stderr_has(": CAP_NET_BIND_SERVICE");
+    let shown = output.lines();
+    assert_eq!(shown.len(), 5);
+    for line in shown {
+        assert_eq!(u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap(), KILL, "{line}");
+    }
+}
+
+#[test]
+fn a_further_process_too_gets_what_the_caller_has() {
+    not_on!("runc", "refuses");
+    not_on!("crun<1.29", "refuses");
+    needs!(host::program("capsh"), "no capsh");
+    let container = Bundle::idle().start();
+    let less = ["capsh", "--drop=cap_kill", "--", "-c", "exec \"$@\"", "sh"];
+    let flags = ["--cap", "CAP_KILL", "--cap", "CAP_CHOWN"];
+    let output = container.call_exec(&flags, &["grep", "CapEff", "/proc/self/status"]).under(less).run();
+    output.stdout_has("CapEff:\t0000000020000401").stderr_has("CAP_KILL");
+}
+
 #[test]
 fn an_unknown_capability_is_warned_about() {
     not_on!("crun<1.29", "silent");

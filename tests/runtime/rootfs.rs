@@ -123,9 +123,32 @@ test "$before" = "$(cut -d' ' -f5 /proc/self/mountinfo)"
 echo kept"#;
     for word in ["rshared", "shared", "rslave", "rprivate"] {
         let bundle = Bundle::sh("echo crumb").set("/linux/rootfsPropagation", word);
-        let call = bundle.call_run(&[]).under(["unshare", "-m", "sh", "-ec", script, "sh"]);
-        call.run().stdout_is("crumb\nkept");
+        bundle.call_run(&[]).under(["unshare", "-m", "sh", "-ec", script, "sh"]).run().stdout_is("crumb\nkept");
     }
+}
+
+/// Mounts something on a directory of the host that the container has bound, and says whether the host sees it.
+fn mount_of_the_container_arrives(propagation: &str) -> bool {
+    let bundle = Bundle::sh("mkdir /shelf/below; mount -t tmpfs x /shelf/below");
+    let shelf = bundle.host_dir("shelf");
+    let (rootfs, room) = (bundle.rootfs().display().to_string(), bundle.host_dir("room").display().to_string());
+    // The root filesystem is a mount of its own, as engines have it.
+    let script = format!(
+        "mount -t tmpfs x {room}; cp -a {rootfs}/. {room}; mount --bind {room} {rootfs}; mount --make-rshared /; \
+         \"$@\"; grep -c ' {}/below ' /proc/self/mountinfo || true",
+        shelf.display()
+    );
+    let bundle = bundle.mount("/shelf", "bind", &shelf, &["rbind", propagation]).capabilities(&["CAP_SYS_ADMIN"]);
+    let bundle = bundle.set("/linux/rootfsPropagation", propagation);
+    let output = bundle.call_run(&[]).under(["unshare", "-m", "sh", "-ec", &script, "sh"]).run();
+    output.stdout.trim() == "1"
+}
+
+#[test]
+fn mounts_in_a_shared_volume_arrive_at_the_host() {
+    assert!(mount_of_the_container_arrives("rshared"));
+    assert!(!mount_of_the_container_arrives("rslave"));
+    assert!(!mount_of_the_container_arrives("rprivate"));
 }
 
 #[test]

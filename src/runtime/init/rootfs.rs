@@ -57,12 +57,12 @@ impl Child {
 
     pub(super) fn pivot_root(&mut self, shared: bool) -> Result<(), Fault> {
         self.go_to_root()?;
+        let old = if shared { Some(fd::open(c"/", DIRECTORY).at(Part::Source)?) } else { None };
         // The old root comes to lie on top of the new one, at the same place, and is taken from there: no directory has to
         // be made for it (pivot_root(2), NOTES).
         mount::pivot_root_here().at(Part::Whole)?;
-        if shared {
+        if let Some(old) = old {
             // Or the host would lose its /proc, its /dev and all the rest together with us.
-            let old = fd::open(c".", DIRECTORY).at(Part::Target)?;
             let slave = Attributes { propagation: mount::SLAVE, ..Attributes::default() };
             mount::mount_setattr(&old, true, slave).at(Part::Propagate)?;
         }

@@ -16,8 +16,10 @@ pub(super) struct Sets {
     pub(super) thread: identity::Capabilities,
 }
 
-/// A missing object means none at all, not those of the caller.
-pub(super) fn parse(steps: &mut Steps, process: &Process) -> Result<Sets> {
+/// A missing object means none at all, not those of the caller. `held` are all that can be given (config.md,
+/// capabilities: one that cannot be granted should give a warning): a privileged container asks for every capability
+/// there is, also on a host that keeps some back.
+pub(super) fn parse(steps: &mut Steps, process: &Process, held: Option<u64>) -> Result<Sets> {
     let Some(wanted) = process.capabilities.as_ref() else { return Ok(Sets::default()) };
     let mut unknown: Vec<String> = Vec::new();
     let mut set = |names: &Option<Vec<String>>| {
@@ -49,8 +51,17 @@ pub(super) fn parse(steps: &mut Steps, process: &Process) -> Result<Sets> {
             "process.capabilities.ambient: {lost} cannot be, for it is not permitted and inheritable too"
         ));
     }
-    let thread = identity::Capabilities { effective, permitted, inheritable };
-    Ok(Sets { bounding, ambient: ambient & raisable, thread })
+    let held = held.unwrap_or(u64::MAX);
+    let lost = (bounding | permitted | inheritable) & !held;
+    if lost != 0 {
+        steps.warn(format!("process.capabilities: passing over what we do not have ourselves: {}", names(lost)));
+    }
+    let thread = identity::Capabilities {
+        effective: effective & held,
+        permitted: permitted & held,
+        inheritable: inheritable & held,
+    };
+    Ok(Sets { bounding, ambient: ambient & raisable & held, thread })
 }
 
 /// CAP_CHOWN, or chown as people write it on a command line.

@@ -56,7 +56,13 @@ pub(super) fn before_ready(steps: &mut Steps, process: &Process) {
 }
 
 /// From the container's root to the program that runs in it.
-pub(super) fn become_user(steps: &mut Steps, process: &Process, filter: Option<Filter>, preserved: u32) -> Result<()> {
+pub(super) fn become_user(
+    steps: &mut Steps,
+    process: &Process,
+    filter: Option<Filter>,
+    preserved: u32,
+    held: Option<u64>,
+) -> Result<()> {
     labels(steps, process)?;
     let filter = if process.no_new_privileges {
         filter
@@ -65,7 +71,7 @@ pub(super) fn become_user(steps: &mut Steps, process: &Process, filter: Option<F
         seccomp::without_listener(steps, filter);
         None
     };
-    let sets = capabilities::parse(steps, process)?;
+    let sets = capabilities::parse(steps, process, held)?;
     let user = &process.user;
     let groups = user.additional_gids.clone().unwrap_or_default();
     steps.add(Origin::Field("process.user.additionalGids"), Op::AdditionalGroups(groups));
