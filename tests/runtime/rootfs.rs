@@ -123,7 +123,9 @@ test "$before" = "$(cut -d' ' -f5 /proc/self/mountinfo)"
 echo kept"#;
     for word in ["rshared", "shared", "rslave", "rprivate"] {
         let bundle = Bundle::sh("echo crumb").set("/linux/rootfsPropagation", word);
-        bundle.call_run(&[]).under(["unshare", "-m", "sh", "-ec", script, "sh"]).run().stdout_is("crumb\nkept");
+        for flags in [&[][..], &["--no-pivot"]].into_iter().filter(|flags| flags.is_empty() || word != "rprivate") {
+            bundle.call_run(flags).under(["unshare", "-m", "sh", "-ec", script, "sh"]).run().stdout_is("crumb\nkept");
+        }
     }
 }
 
@@ -149,6 +151,16 @@ fn mounts_in_a_shared_volume_arrive_at_the_host() {
     assert!(mount_of_the_container_arrives("rshared"));
     assert!(!mount_of_the_container_arrives("rslave"));
     assert!(!mount_of_the_container_arrives("rprivate"));
+}
+
+#[test]
+fn private_mounts_want_a_pivot_root() {
+    not_on!("crun", "lets it pass");
+    for word in ["private", "rprivate"] {
+        let bundle = Bundle::sh("true").set("/linux/rootfsPropagation", word);
+        bundle.call_run(&["--no-pivot"]).run().fails().stderr_has("rootfsPropagation");
+        bundle.leaves_nothing();
+    }
 }
 
 #[test]

@@ -85,6 +85,10 @@ pub(super) fn finish(
         steps.add(Origin::Field("root.readonly"), Op::ReadonlyRoot);
     }
     let propagation = propagation(linux)?;
+    if facts.no_pivot && matches!(propagation, Some((sys::PRIVATE, _))) {
+        // The host's mounts stay below the new root then, and what the host unmounts would be held here for ever.
+        bail!("linux.rootfsPropagation: private is not safe without pivot_root; leave out --no-pivot, or say rslave");
+    }
     let shared = matches!(propagation, Some((sys::SHARED, _)));
     steps.add(
         ROOT,
