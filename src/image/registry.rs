@@ -12,6 +12,7 @@
 //! A registry is not trusted with more than its own images: what it sends is checked against the digest that led there,
 //! and what it says never makes credentials go to another host.
 
+mod answer;
 mod artifact;
 mod challenge;
 mod client;

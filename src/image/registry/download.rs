@@ -1,6 +1,7 @@
 //! One blob from a registry, resumed where it broke off.
 
-use super::client::{Client, Response, header, refused};
+use super::answer::{header, refused};
+use super::client::{Client, Response};
 use super::progress::Bar;
 use crate::bail;
 use crate::error::{Context, Error, Result};

@@ -1,6 +1,7 @@
 //! Whether a registry takes credentials.
 
-use super::client::{Call, Client, Payload, refused};
+use super::answer::refused;
+use super::client::{Call, Client, Payload};
 use super::endpoint::endpoints;
 use super::{Credentials, Options};
 use crate::bail;

@@ -1,6 +1,7 @@
 //! What a name in a registry leads to: a manifest or an index, and the small document that a manifest is about.
 
-use super::client::{Client, header, read_document, refused};
+use super::answer::{header, read_document, refused};
+use super::client::Client;
 use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::image::config::{Descriptor, Document, MANIFEST_BYTES_MAX, media_type};

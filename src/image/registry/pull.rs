@@ -2,7 +2,8 @@
 //! comes, as soon as those below it are.
 
 use super::Options;
-use super::client::{Client, header};
+use super::answer::header;
+use super::client::Client;
 use super::download::Fetch;
 use super::manifest::{Found, accept, fetch_manifest, fetch_small, resolve};
 use super::progress::{Bar, Progress};

@@ -1,6 +1,7 @@
 //! An image of the store goes to a registry: its blobs, where they are not there yet, then the manifest.
 
-use super::client::{Call, Client, Payload, Response, escape, header, join, refused};
+use super::answer::{header, refused};
+use super::client::{Call, Client, Payload, Response, escape, join};
 use super::compress::Compressor;
 use super::progress::{Bar, Progress};
 use super::{Options, client::Origin};

@@ -1,7 +1,8 @@
 //! Bearer tokens (distribution-spec's "token authentication", as docker and OAuth2 word it).
 
+use super::answer::{header, read_document};
 use super::challenge::Challenge;
-use super::client::{Origin, header, read_document};
+use super::client::Origin;
 use super::credentials::Credentials;
 use crate::bail;
 use crate::error::{Context, Error, Result};
@@ -150,14 +151,14 @@ fn by_refresh(agent: &Agent, realm: &str, service: &str, scopes: &[String], toke
 }
 
 fn answer(agent: &Agent, request: Request<SendBody>) -> Result<Answer> {
-    let mut response = agent.run(request).map_err(super::client::explain)?;
+    let mut response = agent.run(request).map_err(super::answer::explain)?;
     let status = response.status();
     if status.is_redirection() {
         bail!("it sends us on to {:?}", header(&response, "location").unwrap_or_default());
     }
     let bytes = read_document(&mut response, ANSWER_BYTES_MAX)?;
     if !status.is_success() {
-        bail!("{}", super::client::refusal(status, &bytes));
+        bail!("{}", super::answer::refusal(status, &bytes));
     }
     serde_json::from_slice(&bytes).context("parse its answer")
 }
