@@ -211,6 +211,11 @@ impl Container {
         Ok(())
     }
 
+    /// Lets others change it, as long as we only watch.
+    pub fn unlock(&self) -> Result<()> {
+        fd::unlock(&self.directory).with(|| format!("unlock {}", self.path()))
+    }
+
     /// The first process, if it is still the one that was created and lives.
     pub fn process(&self) -> Result<Option<OwnedFd>> {
         if self.state.pid <= 0 {

@@ -136,6 +136,12 @@ pub fn try_lock(fd: impl AsFd) -> Result<bool> {
     }
 }
 
+/// Gives such a lock back.
+pub fn unlock(fd: impl AsFd) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::flock(fd.as_fd().as_raw_fd(), libc::LOCK_UN) }.into())
+}
+
 /// Closes every descriptor but 0 to 2, those below `preserved`, and `kept`. For the child of a clone, which inherits what
 /// is not its business; the owners of what is closed must never be dropped there. KERNEL(5.9)
 pub fn close_all_but(preserved: u32, kept: &mut [RawFd]) -> Result<()> {

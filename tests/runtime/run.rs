@@ -28,6 +28,19 @@ fn death_by_a_signal_is_128_and_the_signal() {
 }
 
 #[test]
+fn others_may_change_what_runs_in_the_foreground() {
+    needs!(peer::v2() || host::controller("freezer"), "no freezer");
+    let bundle = Bundle::sh("echo ready; sleep 1000");
+    let running = bundle.call_run(&[]).spawn();
+    running.wait_stdout("ready");
+    bundle.call(["pause", bundle.id()]).run().ok();
+    bundle.call(["resume", bundle.id()]).run().ok();
+    bundle.call(["delete", "--force", bundle.id()]).run().ok();
+    running.wait();
+    bundle.leaves_nothing();
+}
+
+#[test]
 fn stdin_is_passed_on() {
     Bundle::sh("cat; echo end").call_run(&[]).stdin_text("flour\nwater\n").run().stdout_is("flour\nwater\nend");
 }
