@@ -91,6 +91,8 @@ def sweep(docker):
 
 def again(docker, verb, words):
     """Kills the runtime at several moments of the verb; whatever the operation says, the engine goes on."""
+    before = docker.scene.state()
+
     def attempt():
         call("docker", *words, env=docker.env, code=None)
 
@@ -98,7 +100,7 @@ def again(docker, verb, words):
         docker.clean()
         equal(docker.run("echo", "crumb"), "crumb")
         sweep(docker)
-        docker.scene.left(docker.before, KNOWN)
+        docker.scene.left(before, KNOWN)
 
     interrupted(docker, verb, attempt, check)
 

@@ -1,6 +1,7 @@
 """What the drivers of the engines share: commands, what is expected of them, waiting, and the list of operations."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -128,3 +129,13 @@ def status_of(pid, field):
             if name == field:
                 return value.strip()
     raise Failure(f"no {field} in the status of {pid}")
+
+
+# Engines know capabilities up to some kernel's: CAP_AUDIT_READ is in all of their lists.
+KNOWN_TO_ENGINES = (1 << 38) - 1
+
+
+def all_that_we_have(status):
+    """CapEff in the text is that of a privileged container: no less than we could give."""
+    found = int(re.search(r"CapEff:\s*(\w+)", status)[1], 16)
+    equal(found & KNOWN_TO_ENGINES, int(status_of("self", "CapBnd"), 16) & KNOWN_TO_ENGINES)

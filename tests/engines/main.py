@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,9 @@ def drive(name, place, only, out):
             for operation in module.operations:
                 if only in operation.words:
                     result = {"engine": name, "runtime": place.name, "operation": operation.words}
-                    print(json.dumps({**result, **attempt(engine, operation)}), file=out, flush=True)
+                    result.update(attempt(engine, operation))
+                    print(json.dumps(result), file=out, flush=True)
+                    print(f"  {place.name} {name}: {operation.words}: {result['verdict']}", file=sys.stderr, flush=True)
         finally:
             engine.stop()
     finally:
@@ -145,6 +148,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.inside:
         inside(arguments)
+    # Whoever ends us early wants all taken away, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     runtimes = [word for word in arguments.words if "=" in word]
     engines = [word for word in arguments.words if "=" not in word]
     results = []

@@ -53,10 +53,31 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before
 
+    def shows_after(self, typed, text):
+        """Types again every second until the text is shown: who reads may not be there yet, as with a person."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.seen:
+            self.type(typed)
+            if not self.read() or time.monotonic() > end:
+                break
+        return self.shows(text)
+
+    def detach(self):
+        """Ctrl-P Ctrl-Q, as slowly as hands: who reads both at once may miss them."""
+        self.type("\x10")
+        time.sleep(0.3)
+        self.type("\x11")
+
     def ends(self, code):
-        while self.read():
-            pass
-        _, status = os.waitpid(self.pid, 0)
+        # Not until the terminal's end: what goes on in the background may hold it.
+        end = time.monotonic() + PATIENCE
+        ended, status = os.waitpid(self.pid, os.WNOHANG)
+        while not ended and time.monotonic() < end:
+            self.read() or time.sleep(0.05)
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+        if not ended:
+            self.hang_up()
+            raise Failure(f"it does not end at the terminal: {self.seen[-300:]!r}")
         os.close(self.fd)
         found = os.waitstatus_to_exitcode(status)
         if found != code:
