@@ -9,6 +9,7 @@ const HOST_PATHS: &[&str] = &[
     "src/fuzz",               // the trees that it makes
     "src/runtime/bundle",     // opens the bundle, once
     "src/runtime/creation",   // --pid-file
+    "src/runtime/criu/flags", // --image-path, --work-path
     "src/runtime/exec",       // --process
     "src/runtime/host",       // newuidmap of the PATH
     "src/runtime/labels",     // what the kernel has

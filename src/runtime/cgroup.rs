@@ -277,6 +277,11 @@ impl Cgroup {
         freezer::set(self.freezer()?, false)
     }
 
+    /// The directory by which it can be frozen.
+    pub fn freezer_path(&self) -> Option<String> {
+        self.freezer().ok().map(Place::shown)
+    }
+
     pub fn is_frozen(&self) -> Result<bool> {
         self.freezer().ok().map_or(Ok(false), freezer::is_frozen)
     }

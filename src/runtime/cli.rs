@@ -69,6 +69,7 @@ macro_rules! verbs {
 }
 
 verbs! {
+    "checkpoint" checkpoint "Save the processes of a container";
     "create" create "Make a container that waits for start";
     "delete" delete "Remove what is left of a container";
     "events" events "Print what a container uses, and when it runs out of memory";
@@ -79,6 +80,7 @@ verbs! {
     "pause" pause "Stop every process of a container until resume";
     "plan" plan_verb "Print what create would do, step by step";
     "ps" ps "List the processes of a container";
+    "restore" restore "Make a container of the processes that checkpoint saved";
     "resume" resume "Let a paused container go on";
     "run" run "Make a container and start it";
     "spec" spec_verb "Write a config.json to begin with";

@@ -229,12 +229,12 @@ fn make<'a>(
     Ok((child, terminal))
 }
 
-fn resources(spec: &Spec) -> Resources {
+pub fn resources(spec: &Spec) -> Resources {
     spec.linux.as_ref().and_then(|linux| linux.resources.clone()).unwrap_or_default()
 }
 
 /// From now on `delete` finds the process.
-fn set_pid(container: &mut Container, pid: process::pid_t) -> Result<()> {
+pub fn set_pid(container: &mut Container, pid: process::pid_t) -> Result<()> {
     let stat = process::stat(pid).context("look at the container's first process")?;
     container.state.pid = pid;
     container.state.start_time = stat.start_time;
@@ -242,7 +242,7 @@ fn set_pid(container: &mut Container, pid: process::pid_t) -> Result<()> {
 }
 
 /// In reverse, and without hiding why.
-fn undo(global: &Global, container: &Container, spec: &Spec) {
+pub fn undo(global: &Global, container: &Container, spec: &Spec) {
     let cgroup = container.state.cgroup.as_ref();
     let steps = [cgroup.map_or(Ok(()), Cgroup::remove), container.remove()];
     for error in steps.into_iter().filter_map(Result::err) {
@@ -322,7 +322,7 @@ fn connect(path: &str, flag: &str) -> Result<OwnedFd> {
     socket::connect_stream(Path::new(path)).with(|| format!("{flag}: connect to {path}"))
 }
 
-fn absolute(path: &str) -> Result<String> {
+pub fn absolute(path: &str) -> Result<String> {
     let whole = std::path::absolute(path).with(|| format!("--pid-file: {path}"))?;
     whole.into_os_string().into_string().map_err(|_| Error::new("--pid-file: the path is not UTF-8"))
 }
