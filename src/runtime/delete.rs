@@ -78,6 +78,17 @@ pub fn destroy(global: &Global, container: &Container) -> Result<()> {
     Ok(())
 }
 
+/// What ran in the foreground, unless somebody did it while we watched, and perhaps gave the name to another container.
+pub fn destroy_watched(global: &Global, container: &Container) -> Result<()> {
+    container.lock()?;
+    match global.store.find(container.id())?.transpose()? {
+        Some(now) if now.state.pid == container.state.pid && now.state.start_time == container.state.start_time => {
+            destroy(global, &now)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn remove_stray_cgroup(global: &Global, id: &str) {
     let rootless = crate::sys::identity::effective_uid() != 0;
     let removed = super::cgroup::Cgroup::locate(None, id, global.systemd_cgroup, rootless).and_then(|cgroup| {

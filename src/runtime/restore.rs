@@ -8,7 +8,7 @@ use super::criu::flags::{Directories, Flags};
 use super::criu::message::{Kind, Options, Switch, Text};
 use super::criu::place::Place;
 use super::criu::service::{Criu, Notice, Start};
-use super::delete::destroy;
+use super::delete::destroy_watched;
 use super::foreground::{self, Signals};
 use super::hooks;
 use super::net_devices;
@@ -100,8 +100,9 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     }
     let Some(signals) = signals else { return Ok(0) };
     let Some(pidfd) = container.process()? else { bail!("container {} has ended at once", args.id) };
+    container.unlock()?;
     let code = foreground::attend(signals, container.state.pid, &pidfd, restore.terminal, None)?;
-    destroy(global, &container)?;
+    destroy_watched(global, &container)?;
     Ok(code)
 }
 

@@ -2,10 +2,9 @@
 
 use super::Global;
 use super::creation::{self, Created, Flags, Starter};
-use super::delete::destroy;
+use super::delete::{destroy, destroy_watched};
 use super::foreground::{self, Signals};
 use super::start::poststart;
-use super::store::Container;
 use crate::error::Result;
 
 #[derive(Debug, clap::Args)]
@@ -48,18 +47,7 @@ pub fn run(global: &Global, args: Args) -> Result<u8> {
     container.unlock()?;
     let code = foreground::attend(signals, child.pid, &child.pidfd, terminal, notify)?;
     if !args.keep {
-        remove(global, &container)?;
+        destroy_watched(global, &container)?;
     }
     Ok(code)
-}
-
-/// Unless somebody did it while we watched, and perhaps gave the name to another container.
-fn remove(global: &Global, container: &Container) -> Result<()> {
-    container.lock()?;
-    match global.store.find(container.id())?.transpose()? {
-        Some(now) if now.state.pid == container.state.pid && now.state.start_time == container.state.start_time => {
-            destroy(global, &now)
-        }
-        _ => Ok(()),
-    }
 }

@@ -103,7 +103,8 @@ impl Directories {
     pub fn explain(&self, error: Error) -> Error {
         let name = CString::new(self.log).unwrap_or_default();
         let directory = self.work.as_ref().unwrap_or(&self.images);
-        let log = fd::openat(directory, &name, OFlag::O_RDONLY | OFlag::O_NONBLOCK).and_then(|log| fd::read_up_to(log, LOG_MAX));
+        let log = fd::openat(directory, &name, OFlag::O_RDONLY | OFlag::O_NONBLOCK)
+            .and_then(|log| fd::read_up_to(log, LOG_MAX));
         let log = log.unwrap_or_default();
         match first_error(&String::from_utf8_lossy(&log)) {
             Some(why) => Error::new(format!("criu: {why} (more is in {})", self.shown)),
