@@ -189,6 +189,11 @@ impl Cgroup {
         }
     }
 
+    /// Whether it is not the host's root who makes it, and it may be missing for want of permission.
+    pub fn is_of_user(&self) -> bool {
+        self.rootless
+    }
+
     /// What the container uses, as far as the kernel tells.
     pub fn stats(&self) -> Result<Stats> {
         stats::read(&self.places)

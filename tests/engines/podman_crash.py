@@ -1,9 +1,5 @@
 """Podman: what is left when something is killed in the middle; the last word on what containers leave behind."""
 
-import os
-import subprocess
-import time
-
 import image
 from interrupt import interrupted
 from kit import Operations, call, equal, has, kill, process_with, until
@@ -76,21 +72,6 @@ def _(podman):
             podman.nothing_left(before)
 
         interrupted(podman, verb, attempt, check)
-
-
-@operation("kill -9 of podman in run: rm, run again, nothing is left")
-def _(podman):
-    for delay in (0.05, 0.1, 0.15, 0.2, 0.3):
-        started = subprocess.Popen(podman.words("run", "-d", "--name", "loaf", image.NAME, "sleep", "1000"),
-                                   env={**os.environ, **podman.env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(delay)
-        started.kill()
-        started.wait()
-        podman.clean()
-        podman("rm", "-f", "-t", "0", "-i", "loaf")
-        podman.up()
-        podman.clean()
-    podman.nothing_left()
 
 
 @operation("nothing is left: processes, mounts, cgroups, links, state")

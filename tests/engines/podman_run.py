@@ -81,7 +81,9 @@ def _(podman):
     shell = Terminal(*podman.words("attach", "loaf"), env=podman.env)
     shell.type("echo $A-$A; exit 6\n")
     shell.shows("dough-dough")
-    shell.ends(6)
+    # podman's attach passes the exit code on only in later versions.
+    shell.ends(None)
+    equal(podman("wait", "loaf"), "6")
 
 
 @operation("run --user: ids, names, further groups")

@@ -1,11 +1,13 @@
 """Podman as an ordinary user, who has no right that others have not, but ids of his own in /etc/subuid."""
 
 import os
+import stat
 
 import podman
 from kit import Operations, equal, has
 from podman_pods import operations as pod_operations
 from podman_run import operations as run_operations
+from scene import mount
 
 UID = podman.UID
 own = operation = Operations()
@@ -15,6 +17,12 @@ class Engine(podman.Engine):
     uid = UID
 
     def __init__(self, scene):
+        # What udev would open to everybody, where it runs.
+        for name, minor in (("net/tun", 200), ("fuse", 229)):
+            node = scene.path(name.replace("/", "-"))
+            os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(10, minor))
+            os.chmod(node, 0o666)
+            mount("--bind", node, f"/dev/{name}")
         self.runtime_dir = f"/run/user/{UID}"
         os.makedirs(self.runtime_dir)
         for dir in (self.runtime_dir, scene.make("user"), scene.make("tmp")):

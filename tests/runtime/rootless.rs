@@ -186,3 +186,19 @@ fn cve_2023_25809_the_hosts_cgroups_are_read_only() {
     wait("the user's cgroup is empty", || std::fs::remove_dir(&own).is_ok() || !own.exists());
     output.stdout_is("looked");
 }
+
+/// An engine without root makes a user namespace and is root there; so are we.
+#[test]
+fn below_an_engine_that_is_root_in_a_user_namespace() {
+    needs_a_user!();
+    let script = "id -u; ls /sys/fs/cgroup >/dev/null && cat /proc/self/uid_map";
+    let bundle = Bundle::sh(script).rootless(false).without_namespace("user").without_namespace("cgroup");
+    let bundle = bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
+    let options = ["nosuid", "noexec", "nodev", "relatime", "ro"];
+    let bundle = bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &options);
+    bundle.write_config();
+    let words = ["run", "--bundle", bundle.bundle_dir().to_str().unwrap(), bundle.id()];
+    let call = bundle.scene().call(words).without_root().unprivileged(bundle.scene(), "");
+    let output = call.under(["unshare", "--user", "--map-root-user"]).run();
+    assert_eq!(output.lines().join(" ").split_whitespace().collect::<Vec<_>>(), ["0", "0", "4242", "1"]);
+}
