@@ -55,6 +55,13 @@ pub struct Facts<'a> {
     pub held: Option<u64>,
 }
 
+impl Facts<'_> {
+    /// Root in a user namespace, as an engine without root has it, is a user, too.
+    fn is_of_user(&self) -> bool {
+        self.rootless || self.cgroup.is_some_and(Cgroup::is_of_user)
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Plan {
     pub launch: Launch,

@@ -52,6 +52,11 @@ pub fn fsconfig_create(fs: &OwnedFd) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_fsconfig, fs.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0) })
 }
 
+/// A new filesystem on the current directory.
+pub fn mount_here(source: &CStr, fstype: &CStr, data: &CStr) -> Result<()> {
+    nix::mount::mount(Some(source), c".", Some(fstype), nix::mount::MsFlags::empty(), Some(data))
+}
+
 /// The superblock of the mount at `target`, to be configured anew.
 pub fn fspick(target: impl AsFd) -> Result<OwnedFd> {
     const FSPICK_CLOEXEC: libc::c_uint = 1;

@@ -348,3 +348,23 @@ fn many() {
     });
     bundle.run().stdout_is("150");
 }
+
+/// An image of many layers: fsconfig(2) takes no value of 256 bytes.
+#[test]
+fn an_option_longer_than_the_kernel_takes_at_once() {
+    needs!(host::filesystem("overlay"), "no overlay");
+    let bundle =
+        Bundle::sh("cat /shelf/0 /shelf/4; touch /shelf/new || grep -o ' /shelf overlay ro,nosuid' /proc/mounts");
+    let layers: Vec<String> = (0..5)
+        .map(|n| bundle.host_dir(&format!("{n}-{}", "x".repeat(60))))
+        .enumerate()
+        .map(|(n, dir)| {
+            std::fs::write(dir.join(n.to_string()), format!("{n}\n")).unwrap();
+            dir.display().to_string()
+        })
+        .collect();
+    let lower = format!("lowerdir={}", layers.join(":"));
+    assert!(lower.len() > 300);
+    let bundle = bundle.mount("/shelf", "overlay", "overlay", &["ro", "nosuid", &lower]);
+    bundle.run().stdout_is("0\n4\n /shelf overlay ro,nosuid");
+}

@@ -188,17 +188,38 @@ fn cve_2023_25809_the_hosts_cgroups_are_read_only() {
 }
 
 /// An engine without root makes a user namespace and is root there; so are we.
-#[test]
-fn below_an_engine_that_is_root_in_a_user_namespace() {
-    needs_a_user!();
-    let script = "id -u; ls /sys/fs/cgroup >/dev/null && cat /proc/self/uid_map";
-    let bundle = Bundle::sh(script).rootless(false).without_namespace("user").without_namespace("cgroup");
+fn below_an_engine(bundle: Bundle, engine: &[&str]) -> Output {
+    let bundle = bundle.rootless(false).without_namespace("user").without_namespace("cgroup");
     let bundle = bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
     let options = ["nosuid", "noexec", "nodev", "relatime", "ro"];
     let bundle = bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &options);
     bundle.write_config();
     let words = ["run", "--bundle", bundle.bundle_dir().to_str().unwrap(), bundle.id()];
     let call = bundle.scene().call(words).without_root().unprivileged(bundle.scene(), "");
-    let output = call.under(["unshare", "--user", "--map-root-user"]).run();
+    call.under(["unshare", "--user", "--map-root-user"]).under(engine).run()
+}
+
+#[test]
+fn root_in_a_user_namespace_has_no_cgroup_and_shows_none() {
+    needs_a_user!();
+    let bundle = Bundle::sh("id -u; ls /sys/fs/cgroup >/dev/null && cat /proc/self/uid_map");
+    let output = below_an_engine(bundle, &["env"]);
     assert_eq!(output.lines().join(" ").split_whitespace().collect::<Vec<_>>(), ["0", "0", "4242", "1"]);
+}
+
+/// A pod's: whoever is root in a user namespace cannot return from a pid namespace that he entered.
+#[test]
+fn root_in_a_user_namespace_joins_a_pid_namespace() {
+    needs_a_user!();
+    let bundle = Bundle::sh("cat /proc/1/cmdline; echo; id -u").without_namespace("pid");
+    let place = bundle.host_dir("pod").join("pid").display().to_string();
+    std::fs::write(&place, "").unwrap();
+    let bundle = bundle.join("pid", &place);
+    let pod = format!(
+        "unshare --fork --pid --kill-child sleep 1000 & pod=$!\n\
+         until child=$(cat /proc/$pod/task/$pod/children) && [ -n \"$child\" ]; do sleep 0.01; done\n\
+         unshare --mount sh -c 'mount --bind /proc/$1/ns/pid {place}; shift; \"$@\"' sh $child \"$@\"; rc=$?\n\
+         kill -9 $pod; exit $rc"
+    );
+    below_an_engine(bundle, &["sh", "-c", &pod, "sh"]).stdout_is("sleep\u{0}1000\u{0}\n0");
 }

@@ -36,6 +36,17 @@ impl Child {
                 mount::move_mount(&made, target).at(Part::Attach)?;
                 made
             }
+            What::LongOptions { fstype, source, data } => {
+                let target = self.target(mount)?;
+                guard(mount.proc_rule, fstype.as_c_str() == c"proc", &target)?;
+                nix::unistd::fchdir(&target).at(Part::Target)?;
+                mount::mount_here(source, fstype, data).at(Part::MountMade)?;
+                self.go_to_root()?;
+                let made = self.root()?.resolve(path(&mount.target)).at(Part::Target)?;
+                let attributes = Attributes { set: mount.attributes.set, ..Attributes::default() };
+                mount::mount_setattr(&made, false, attributes).at(Part::Attributes)?;
+                made
+            }
             What::Bind { source, recursive, exact, or_empty, .. } => {
                 let source = match self.sources.iter().position(|(step, _)| *step == index) {
                     Some(place) => self.sources.swap_remove(place).1,

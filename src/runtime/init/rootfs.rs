@@ -51,7 +51,7 @@ impl Child {
         Ok(())
     }
 
-    fn go_to_root(&self) -> Result<(), Fault> {
+    pub(super) fn go_to_root(&self) -> Result<(), Fault> {
         nix::unistd::fchdir(self.root()?).at(Part::Chdir)
     }
 

@@ -6,7 +6,6 @@ use super::options::Options;
 use super::step::{Op, Origin};
 use super::{Facts, Steps, cstring};
 use crate::error::Result;
-use crate::runtime::cgroup::Cgroup;
 use crate::runtime::spec::{self, Linux, Process, Spec};
 use crate::sys::mount::{self as sys, Attributes};
 use crate::sys::process::{CLONE_NEWCGROUP, CLONE_NEWUSER};
@@ -63,7 +62,7 @@ pub(super) fn plan(
         } else {
             let source = cstring(&join(host, path), origin)?;
             // A user's may not have been made, for want of permission.
-            let or_empty = is_of_user(facts);
+            let or_empty = facts.is_of_user();
             What::Bind { source, recursive: false, by_parent: false, exact: true, or_empty }
         };
         steps.add(origin, Op::Mount(Box::new(below)));
@@ -101,9 +100,9 @@ fn unified_mount(
         // Outside a cgroup namespace mount(2) would give the host's own mount our options (no nsdelegate, for one), and
         // wait ten milliseconds for that. For users, the whole tree would show, and let write, what their other services
         // have (CVE-2023-25809).
-        let source = if is_of_user(facts) { &here } else { MOUNT_POINT };
+        let source = if facts.is_of_user() { &here } else { MOUNT_POINT };
         let source = cstring(source, origin)?;
-        What::Bind { source, recursive: true, by_parent: false, exact: true, or_empty: is_of_user(facts) }
+        What::Bind { source, recursive: true, by_parent: false, exact: true, or_empty: facts.is_of_user() }
     };
     Ok(mount)
 }
@@ -137,11 +136,6 @@ fn mount(origin: Origin, target: &str, options: &Options) -> Result<Mount> {
         propagation: options.propagation.clone(),
         idmap: None,
     })
-}
-
-/// Root in a user namespace, as an engine without root has it, is a user here, too.
-fn is_of_user(facts: &Facts) -> bool {
-    facts.rootless || facts.cgroup.is_some_and(Cgroup::is_of_user)
 }
 
 fn join(above: &str, below: &str) -> String {

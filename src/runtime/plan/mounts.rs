@@ -26,6 +26,8 @@ pub struct Mount {
     pub idmap: Option<Idmap>,
 }
 
+const OPTION_MAX: usize = 256;
+
 #[derive(Debug)]
 pub enum What {
     Filesystem {
@@ -39,6 +41,8 @@ pub enum What {
         /// Where the kernel refuses (EPERM, EBUSY), this path of the host is bound instead.
         or_bind: Option<CString>,
     },
+    /// By mount(2), for fsconfig(2) takes no option of [`OPTION_MAX`] bytes, as a long row of lower directories is.
+    LongOptions { fstype: CString, source: CString, data: CString },
     Bind {
         source: CString,
         recursive: bool,
@@ -194,6 +198,23 @@ fn read_only_later(fstype: &str, target: &str, attributes: &mut Attributes) -> O
     Some(Attributes { set: sys::MOUNT_ATTR_RDONLY, ..Attributes::default() })
 }
 
+fn long_options(fstype: &str, source: &str, pairs: &[(CString, Option<CString>)], origin: Origin) -> Result<What> {
+    let mut data = Vec::new();
+    // The first is the source.
+    for (key, value) in pairs.iter().skip(1) {
+        if !data.is_empty() {
+            data.push(b',');
+        }
+        data.extend(key.to_bytes());
+        if let Some(value) = value {
+            data.push(b'=');
+            data.extend(value.to_bytes());
+        }
+    }
+    let (fstype, source) = (cstring(fstype, origin)?, cstring(source, origin)?);
+    Ok(What::LongOptions { fstype, source, data: CString::new(data).unwrap_or_default() })
+}
+
 fn filesystem(entry: &spec::Mount, fstype: &str, options: &Options, label: &str, origin: Origin) -> Result<What> {
     let mut pairs = Vec::new();
     let source = if entry.source.is_empty() { fstype } else { &entry.source };
@@ -205,6 +226,9 @@ fn filesystem(entry: &spec::Mount, fstype: &str, options: &Options, label: &str,
     }
     if !label.is_empty() && !matches!(fstype, "proc" | "sysfs") {
         pairs.push((c"context".to_owned(), Some(cstring(label, origin)?)));
+    }
+    if pairs.iter().skip(1).any(|(_, value)| value.as_ref().is_some_and(|value| value.count_bytes() >= OPTION_MAX)) {
+        return long_options(fstype, source, &pairs, origin);
     }
     let has_mode = options.data.iter().any(|word| word.starts_with("mode="));
     Ok(What::Filesystem {

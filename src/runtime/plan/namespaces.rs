@@ -115,6 +115,18 @@ pub(super) fn plan(steps: &mut Steps, linux: &Linux, namespaces: &Namespaces, fa
         }
         time => time,
     };
+    let by_parent = time.is_some() || namespaces.joins(sys::CLONE_NEWPID);
+    if by_parent && facts.is_of_user() && !namespaces.is_new(sys::CLONE_NEWUSER) {
+        // Root in a user namespace may enter these, but not return to the host's: a process that stays there makes another.
+        if !namespaces.joined.is_empty() {
+            steps.add(ORIGIN, Op::JoinNamespaces(namespaces.joined.clone()));
+        }
+        if let Some(offsets) = time {
+            steps.add(ORIGIN, Op::UnshareTime { offsets, alone: false });
+        }
+        steps.add(ORIGIN, Op::CloneAgain(namespaces.clone_flags()));
+        return Ok(());
+    }
     steps.plan.launch.clone_flags = namespaces.clone_flags();
     steps.plan.launch.time = time;
     // The pid namespace of a process never changes; it is the parent who joins it, for its child.

@@ -170,6 +170,9 @@ impl fmt::Display for Mount {
                     write!(f, ", with what it covers copied in")?;
                 }
             }
+            What::LongOptions { fstype, source, data } => {
+                write!(f, "mount {} at {target} (source={},{})", text(fstype), text(source), text(data))?;
+            }
             What::Bind { source, recursive, .. } => {
                 let below = if *recursive { " and all below" } else { "" };
                 write!(f, "bind {}{below} at {target}", text(source))?;
