@@ -56,7 +56,8 @@ impl Child {
                     },
                 };
                 let target = self.target_like(&source, mount)?;
-                guard(mount.proc_rule, false, &target)?;
+                let is_proc = mount.proc_rule == ProcRule::OnlyProc && is_whole_procfs(&source)?;
+                guard(mount.proc_rule, is_proc, &target)?;
                 bind_attributes(&source, mount.attributes, *exact)?;
                 mount::move_mount(&source, target).at(Part::Attach)?;
                 source
@@ -173,6 +174,13 @@ fn reconfigure(target: &OwnedFd, options: &[(CString, Option<CString>)]) -> Resu
 
 fn octal(mode: u32) -> CString {
     CString::new(format!("{mode:o}")).unwrap_or_default()
+}
+
+/// The host's /proc itself, that is, which a container in the host's pid namespace is given, and no directory of it.
+fn is_whole_procfs(source: &OwnedFd) -> Result<bool, Fault> {
+    const PROC_ROOT_INO: u64 = 1;
+    let is_procfs = mount::filesystem_type(source).at(Part::Source)? == mount::PROC_SUPER_MAGIC;
+    Ok(is_procfs && fd::stat(source).at(Part::Source)?.inode == PROC_ROOT_INO)
 }
 
 /// CVE-2019-16884: a mount in a procfs could take the place of a file by which a security label is set.
