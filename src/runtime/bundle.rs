@@ -73,9 +73,11 @@ pub fn parse_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T> {
     serde_json::from_slice(text).or_else(|_| {
         let json = &mut serde_json::Deserializer::from_slice(text);
         serde_path_to_error::deserialize(json).map_err(|error| {
+            // Where the text ends in the middle of a name, the path ends in a "?".
             let place = error.path().to_string();
+            let place = place.trim_end_matches(['?', '.']);
             let inner = Error::from(error.into_inner());
-            if place == "." { inner } else { inner.context(place) }
+            if place.is_empty() { inner } else { inner.context(place.to_owned()) }
         })
     })
 }
@@ -92,6 +94,13 @@ mod tests {
     fn a_wrong_type_is_named_by_its_place() {
         let error = parse(br#"{"process":{"args":["a",7]}}"#).unwrap_err().to_string();
         assert!(error.starts_with("process.args[1]: invalid type: integer `7`"), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_ends_early_is_named_by_what_was_begun() {
+        let error = |text: &[u8]| parse(text).unwrap_err().to_string();
+        assert!(error(br#"{"ociVersion":"1.0.0","#).starts_with("EOF while parsing"));
+        assert!(error(br#"{"process":{"user":{"ui"#).starts_with("process.user: EOF while parsing"));
     }
 
     #[test]
