@@ -8,6 +8,7 @@
 //!               below a root filesystem; nothing else does.
 //! error.rs      one error type: what was being done, outermost first, the kernel's word last, and the exit code
 //!
+//! usage.rs      a command line that is not understood, in one line
 //! reaper.rs     a container's first process, for programs that do not want to be it
 //!
 //! runtime/      bolo: parse, plan, execute
@@ -37,3 +38,4 @@ pub mod image;
 pub mod reaper;
 pub mod runtime;
 pub mod sys;
+pub mod usage;

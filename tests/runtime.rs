@@ -11,6 +11,7 @@ mod runtime {
     mod cgroup_rootless;
     mod cgroup_values;
     mod cgroup_verbs;
+    mod command_line;
     mod create;
     mod delete;
     mod devices;

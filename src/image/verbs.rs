@@ -53,6 +53,7 @@ mod wait;
 
 use super::store::Store;
 use crate::error::{Context, Error, Result};
+use crate::usage;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::ffi::OsString;
@@ -212,7 +213,7 @@ fn confirm(question: &str) -> Result<bool> {
 pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return refuse(&error),
     };
     match dispatch(&matches) {
         Ok(code) => ExitCode::from(code),
@@ -228,7 +229,6 @@ pub fn command() -> Command {
     let command = Forno::augment_args(Command::new("forno"))
         .about("Builds, keeps and runs OCI images")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommand_required(true)
         .arg_required_else_help(true);
     let verb = |entry: &Entry| {
         let verb = Command::new(entry.name).about(entry.about).aliases(entry.aliases);
@@ -251,15 +251,14 @@ fn find(name: &str) -> Option<&'static Entry> {
 }
 
 /// Help and version go to standard output; a mistake becomes one of our errors.
-fn usage(error: &clap::Error) -> ExitCode {
-    let text = error.render().to_string();
+fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = io::stdout().write_all(text.as_bytes());
+            let _ = write!(io::stdout(), "{}", error.render());
             ExitCode::SUCCESS
         }
         _ => {
-            let _ = write!(io::stderr(), "forno: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            let _ = writeln!(io::stderr(), "forno: {}", usage::line(error));
             ExitCode::from(USAGE)
         }
     }

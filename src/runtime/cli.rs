@@ -3,8 +3,8 @@
 use super::log::{Format, Log};
 use super::store::Store;
 use crate::error::{Error, Result};
-use crate::reaper;
 use crate::sys::process::{SIGCHLD, default_signal};
+use crate::{reaper, usage};
 use clap::{Args, Command, FromArgMatches};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -128,13 +128,13 @@ pub fn main() -> ExitCode {
         // Early, or the arguments are taken apart twice. The verb asks again, and then hears of an error.
         let _ = super::seal::protect();
     }
-    let matches = match command().name(called_as()).try_get_matches_from(args) {
+    let matches = match parse(args) {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return refuse(&error),
     };
     let flags = match Flags::from_arg_matches(&matches) {
         Ok(flags) => flags,
-        Err(error) => return usage(&error),
+        Err(error) => return refuse(&error),
     };
     let log = match Log::open(flags.log.as_deref(), flags.log_format, flags.debug) {
         Ok(log) => log,
@@ -183,11 +183,22 @@ fn called_as() -> &'static str {
     if std::path::Path::new(&called).ends_with("runc") { "runc" } else { "bolo" }
 }
 
-fn usage(error: &clap::Error) -> ExitCode {
+/// As often as Go's way to write a flag stands in the way.
+fn parse(args: Vec<OsString>) -> std::result::Result<clap::ArgMatches, clap::Error> {
+    command().name(called_as()).try_get_matches_from(&args).or_else(|error| {
+        let args = usage::without_go_boolean(args, &error).ok_or(error)?;
+        parse(args)
+    })
+}
+
+fn refuse(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
-    let _ = error.print();
+    if let ErrorKind::DisplayHelp | ErrorKind::DisplayVersion = error.kind() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    Log::default().error(&usage::line(error));
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
         ErrorKind::InvalidSubcommand => ExitCode::from(UNKNOWN_VERB),
         _ => ExitCode::FAILURE,
     }

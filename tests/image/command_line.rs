@@ -23,9 +23,10 @@ fn a_wrong_command_line_is_125() {
         (vec!["images", "--colour"], "unexpected argument '--colour'"),
         (vec!["tag", "a"], "required arguments"),
         (vec!["tag", "a", "A"], "must be lower case"),
-        (vec![], "subcommand"),
+        (vec![], "no verb"),
     ] {
         let output = kitchen.forno(&args).code_is(125);
+        assert_eq!(output.stderr.lines().count(), 1, "{output:#?}");
         assert!(output.stderr.starts_with("forno: ") && output.stderr.contains(word), "{output:#?}");
     }
     assert!(!kitchen.store().exists(), "a wrong command line made a store");
