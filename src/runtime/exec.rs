@@ -7,9 +7,9 @@ use super::creation::{connect_console, connect_pidfd, send_pidfd, write_pid_file
 use super::foreground::{self, Signals};
 use super::host::{self, Birth, Child};
 use super::plan::namespaces::Namespaces;
-use super::plan::{self, Facts, Plan, bit_list};
+use super::plan::{self, Facts, Plan};
 use super::record::Status;
-use super::spec::{Linux, Process, Spec};
+use super::spec::{Linux, Process, Spec, list};
 use super::store::Container;
 use crate::bail;
 use crate::error::{Context, Result};
@@ -123,7 +123,7 @@ fn start<'a>(
         cgroup = cgroup.map(|cgroup| cgroup.below(&args.cgroup)).transpose()?;
     }
     let affinity = process.exec_cpu_affinity.clone().unwrap_or_default();
-    let cpus = |text: &str, field: &str| bit_list(text, &format!("process.execCPUAffinity.{field}"));
+    let cpus = |text: &str, field: &str| list::bits(text, &format!("process.execCPUAffinity.{field}"));
     if !affinity.initial.is_empty() {
         let initial = cpus(&affinity.initial, "initial")?;
         scheduler::set_affinity(0, &initial).context("process.execCPUAffinity.initial: set it")?;

@@ -30,7 +30,7 @@ use crate::runtime::spec::{Linux, Process, Spec};
 use crate::sys::process::{CLONE_NEWPID, CLONE_NEWUSER};
 use namespaces::Namespaces;
 pub use options::known_words as mount_words;
-pub use scheduling::{MEMORY_FLAGS, MEMORY_MODES, bit_list};
+pub use scheduling::{MEMORY_FLAGS, MEMORY_MODES};
 use std::ffi::CString;
 use step::{JoinedNamespace, Op, Origin, Step};
 

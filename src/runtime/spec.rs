@@ -4,6 +4,7 @@
 //! about stay strings, absent and empty are told apart only where the specification does, and what is unknown is ignored
 //! (runtime-spec, config.md, "Extensibility").
 
+pub mod list;
 pub mod resources;
 pub mod seccomp;
 

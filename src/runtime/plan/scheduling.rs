@@ -4,10 +4,10 @@ use super::Steps;
 use super::step::{Op, Origin};
 use crate::bail;
 use crate::error::Result;
-use crate::runtime::spec::{self, Linux, Process};
+use crate::runtime::spec::{self, Linux, Process, list};
 use crate::sys::scheduler::Scheduler;
 
-/// sched(7)
+/// sched(7). SCHED_ISO (4) is missing: Linux has a number for it, and no code.
 const POLICIES: [(&str, u32); 6] = [
     ("SCHED_OTHER", 0),
     ("SCHED_FIFO", 1),
@@ -16,7 +16,6 @@ const POLICIES: [(&str, u32); 6] = [
     ("SCHED_IDLE", 5),
     ("SCHED_DEADLINE", 6),
 ];
-/// Whoever says SCHED_ISO means a policy that Linux has the number of, and no code.
 const POLICY_FLAGS: [(&str, u64); 7] = [
     ("SCHED_FLAG_RESET_ON_FORK", 0x01),
     ("SCHED_FLAG_RECLAIM", 0x02),
@@ -43,8 +42,6 @@ pub const MEMORY_MODES: [(&str, i32); 7] = [
 ];
 pub const MEMORY_FLAGS: [(&str, i32); 3] =
     [("MPOL_F_STATIC_NODES", 1 << 15), ("MPOL_F_RELATIVE_NODES", 1 << 14), ("MPOL_F_NUMA_BALANCING", 1 << 13)];
-/// More nodes or CPUs than any kernel is built for.
-const LIST_MAX: usize = 8192;
 
 pub(super) fn plan(steps: &mut Steps, process: &Process, linux: &Linux) -> Result<()> {
     if let Some(scheduler) = &process.scheduler {
@@ -59,8 +56,8 @@ pub(super) fn plan(steps: &mut Steps, process: &Process, linux: &Linux) -> Resul
         steps.add(Origin::Field("process.ioPriority"), Op::IoPriority(class << IO_CLASS_SHIFT | priority));
     }
     if let Some(affinity) = &process.exec_cpu_affinity {
-        bit_list(&affinity.initial, "process.execCPUAffinity.initial")?;
-        bit_list(&affinity.last, "process.execCPUAffinity.final")?;
+        list::bits(&affinity.initial, "process.execCPUAffinity.initial")?;
+        list::bits(&affinity.last, "process.execCPUAffinity.final")?;
     }
     if let Some(personality) = &linux.personality {
         let domain = find(&DOMAINS, &personality.domain, "linux.personality.domain")?;
@@ -113,26 +110,5 @@ fn memory_policy(policy: &spec::MemoryPolicy) -> Result<Op> {
     for flag in policy.flags.iter().flatten() {
         mode |= find(&MEMORY_FLAGS, flag, "linux.memoryPolicy.flags")?;
     }
-    Ok(Op::MemoryPolicy { mode, nodes: bit_list(&policy.nodes, "linux.memoryPolicy.nodes")? })
-}
-
-/// "0-3,7" as bits (cpuset(7), "List format").
-pub fn bit_list(text: &str, field: &str) -> Result<Vec<u64>> {
-    let mut bits = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (Ok(first), Ok(last)) = (first.trim().parse::<usize>(), last.trim().parse::<usize>()) else {
-            bail!("{field}: {part:?} is no number and no range like 0-3");
-        };
-        if first > last || last >= LIST_MAX {
-            bail!("{field}: {part:?} is no range below {LIST_MAX}");
-        }
-        bits.resize(bits.len().max(last / 64 + 1), 0u64);
-        for bit in first..=last {
-            if let Some(word) = bits.get_mut(bit / 64) {
-                *word |= 1 << (bit % 64);
-            }
-        }
-    }
-    Ok(bits)
+    Ok(Op::MemoryPolicy { mode, nodes: list::bits(&policy.nodes, "linux.memoryPolicy.nodes")? })
 }

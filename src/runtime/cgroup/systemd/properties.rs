@@ -6,8 +6,8 @@ use super::super::setting::Setting;
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::runtime::dbus::{Refusal, Value, parse_text};
-use crate::runtime::plan::bit_list;
 use crate::runtime::spec::Map;
+use crate::runtime::spec::list;
 use crate::sys::process::pid_t;
 
 const ANNOTATION: &str = "org.systemd.property.";
@@ -185,7 +185,7 @@ fn oom_policy(text: &str, _: &str) -> Option<Value> {
 }
 
 fn bits(text: &str, origin: &str) -> Option<Value> {
-    let words = bit_list(text.trim(), origin).ok()?;
+    let words = list::bits(text.trim(), origin).ok()?;
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     while bytes.last() == Some(&0) {
         bytes.pop();
