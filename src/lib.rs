@@ -9,6 +9,7 @@
 //! error.rs      one error type: what was being done, outermost first, the kernel's word last, and the exit code
 //!
 //! usage.rs      a command line that is not understood, in one line
+//! idmap.rs      the programs that give a user more than one id
 //! reaper.rs     a container's first process, for programs that do not want to be it
 //!
 //! runtime/      bolo: parse, plan, execute
@@ -25,6 +26,7 @@
 //!   verbs       a verb is one file below and one line in its table
 //!   dockerfile  text to instructions;  plan  instructions to stages of steps;  build  carries them out
 //!   store       images, blobs and laid out layers, shared by many processes;  layer  tar to tree and back
+//!   rootless    an ordinary user's namespace, which all calls share
 //!   snapshot    a writable directory on an image's layers;  container, network, volume  what runs, and its surroundings
 //! ```
 //!
@@ -33,6 +35,7 @@
 pub mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
+pub mod idmap;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod reaper;

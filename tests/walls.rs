@@ -35,6 +35,7 @@ const HOST_PATHS: &[&str] = &[
     "src/image/events",         // the store's own file
     "src/image/layer/whiteout", // /proc/self
     "src/image/network",
+    "src/image/rootless", // the user's runtime directory, and /proc
     "src/image/registry", // certificates and credentials
     "src/image/seccomp",
     "src/image/snapshot", // overlay's directories, as a whole

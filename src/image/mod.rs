@@ -18,6 +18,7 @@ pub mod network;
 pub mod plan;
 pub mod reference;
 pub mod registry;
+pub mod rootless;
 pub mod seccomp;
 pub mod snapshot;
 pub mod store;

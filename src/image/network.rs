@@ -8,10 +8,12 @@ mod link;
 mod nft;
 mod ports;
 mod proxy;
+mod user;
 
 use super::container::config::Config;
 use super::container::state::Endpoint;
-use super::container::{files, spec};
+use super::container::{Container, files, spec};
+use super::rootless;
 use super::store::Store;
 use crate::error::{Context, Result};
 use crate::sys::event::{Ready, Wanted};
@@ -23,12 +25,14 @@ use ports::Held;
 use proxy::Proxy;
 use std::fs::File;
 use std::net::IpAddr;
+use user::UserNetwork;
 
 /// A container's part in a network, while it runs.
 pub struct Attached {
     /// Of another container, to be joined.
     namespace: Option<String>,
     bridged: Option<Bridged>,
+    user: Option<UserNetwork>,
 }
 
 struct Bridged {
@@ -52,10 +56,15 @@ pub fn prepare(
     let mode = config.network.mode.as_str();
     if let Some(other) = mode.strip_prefix("container:") {
         let namespace = spec::namespace_of(store, other, "network")?;
-        return Ok(Attached { namespace: Some(namespace), bridged: None });
+        return Ok(Attached { namespace: Some(namespace), bridged: None, user: None });
     }
     if matches!(mode, "host" | "none") {
-        return Ok(Attached { namespace: None, bridged: None });
+        return Ok(Attached { namespace: None, bridged: None, user: None });
+    }
+    if rootless::is_users_root() {
+        let user = UserNetwork::prepare(store, config)?;
+        take(Some(user.endpoint()))?;
+        return Ok(Attached { namespace: None, bridged: None, user: Some(user) });
     }
     let network = definition::require(store, mode)?;
     let held = ports::hold(config)?;
@@ -74,11 +83,12 @@ pub fn prepare(
         name_server: None,
         rules: None,
     };
-    Ok(Attached { namespace: None, bridged: Some(bridged) })
+    Ok(Attached { namespace: None, bridged: Some(bridged), user: None })
 }
 
 /// Removes what a container that does not run has left: nothing, where its supervisor could end in peace.
 pub fn clean(store: &Store, config: &Config) -> Result<()> {
+    user::clean(&Container::by_id(store, &config.id))?;
     match definition::find(store, &config.network.mode)? {
         Some(network) => bridge::disconnect(store, &network, &config.id),
         None => Ok(()),
@@ -87,7 +97,8 @@ pub fn clean(store: &Store, config: &Config) -> Result<()> {
 
 impl Attached {
     pub fn endpoint(&self) -> Option<&Endpoint> {
-        self.bridged.as_ref().map(|bridged| &bridged.endpoint)
+        let of_user = self.user.as_ref().map(UserNetwork::endpoint);
+        self.bridged.as_ref().map(|bridged| &bridged.endpoint).or(of_user)
     }
 
     pub fn namespace(&self) -> Option<&str> {
@@ -95,11 +106,15 @@ impl Attached {
     }
 
     pub fn name_server(&self) -> Option<String> {
-        self.bridged.as_ref().map(|_| dns::ADDRESS.to_string())
+        let of_user = self.user.as_ref().and_then(UserNetwork::name_server);
+        self.bridged.as_ref().map(|_| dns::ADDRESS.to_string()).or(of_user)
     }
 
     /// Connects the namespace of the container's first process.
     pub fn attach(&mut self, pid: pid_t) -> Result<()> {
+        if let Some(user) = &mut self.user {
+            return user.attach(pid);
+        }
         let Some(bridged) = &mut self.bridged else {
             return Ok(());
         };
@@ -119,6 +134,10 @@ impl Attached {
 
     /// Gives everything back.
     pub fn detach(&mut self) {
+        if let Some(user) = self.user.take() {
+            // As below.
+            let _ = user.detach();
+        }
         if let Some(bridged) = self.bridged.take() {
             drop((bridged.rules, bridged.name_server, bridged.held));
             // The clean-up that follows does it again, and says what is wrong.

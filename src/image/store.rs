@@ -17,6 +17,7 @@
 //! lease nor the index, a snapshot or a pin leads to.
 
 use super::layer::whiteout::Marks;
+use super::rootless::{self, Owners};
 use crate::bail;
 use crate::error::{Context, Result};
 use serde_json::json;
@@ -47,6 +48,8 @@ pub use sweep::Swept;
 pub use usage::Usage;
 
 const LAYOUT_FILE: &str = "oci-layout";
+/// Whose ids the files of layers have, where it is not the host's root who works here.
+const OWNERS_FILE: &str = "owners.json";
 const LAYOUT_VERSION: &str = "1.0.0";
 /// Layers have setuid programs in them, old ones too; only we go there.
 const PLACES: [(&str, u32); 11] = [
@@ -72,7 +75,7 @@ pub struct Store {
 impl Store {
     /// `/var/lib/forno` for root, else `$XDG_DATA_HOME/forno` or `~/.local/share/forno`.
     pub fn default_path() -> Result<PathBuf> {
-        if crate::sys::tree::effective_ids().0 == 0 {
+        if crate::sys::tree::effective_ids().0 == 0 && !rootless::is_users_root() {
             return Ok(PathBuf::from("/var/lib/forno"));
         }
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -93,6 +96,7 @@ impl Store {
             }
             let store = Store { path, marks: Marks::of_this_process()? };
             store.check_layout()?;
+            store.check_owners()?;
             Ok(store)
         };
         open().with(|| format!("image store {}", path.display()))
@@ -132,6 +136,26 @@ impl Store {
                 self.replace(&path, layout.as_bytes())
             }
             Err(error) => Err(error).with(|| format!("read {LAYOUT_FILE}")),
+        }
+    }
+
+    /// The files of layers belong to ids that mean something in one user namespace only.
+    fn check_owners(&self) -> Result<()> {
+        let (path, owners) = (self.path.join(OWNERS_FILE), Owners::of_this_process()?);
+        owners.remember();
+        let known: Option<Owners> = match std::fs::read(&path) {
+            Ok(bytes) => Some(serde_json::from_slice(&bytes).with(|| format!("parse {OWNERS_FILE}"))?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with(|| format!("read {OWNERS_FILE}")),
+        };
+        match known {
+            None if owners.is_host() => Ok(()),
+            Some(known) if known == owners => Ok(()),
+            Some(known) if !owners.include(&known) => bail!(
+                "its files have the ids of another user namespace ({known}); here {owners}: work as the user who made \
+                 it, with the same ranges in /etc/subuid and /etc/subgid, or say --root with another place"
+            ),
+            _ => self.replace(&path, &serde_json::to_vec(&owners).with(|| format!("write {OWNERS_FILE}"))?),
         }
     }
 

@@ -15,6 +15,7 @@ mod generate;
 mod guard;
 mod help;
 mod history;
+mod hold;
 mod image;
 mod images;
 mod import;
@@ -47,10 +48,12 @@ mod system;
 mod tag;
 mod top;
 mod unbundle;
+mod unshare;
 mod update;
 mod volume;
 mod wait;
 
+use super::rootless;
 use super::store::Store;
 use crate::error::{Context, Error, Result};
 use crate::usage;
@@ -79,6 +82,7 @@ const VERBS: &[Entry] = &[
     entry::<generate::Generate>(),
     entry::<guard::Guard>(),
     entry::<history::History>(),
+    entry::<hold::Hold>(),
     entry::<image::Image>(),
     entry::<images::Images>(),
     entry::<import::Import>(),
@@ -112,6 +116,7 @@ const VERBS: &[Entry] = &[
     entry::<top::Top>(),
     entry::<unbundle::Unbundle>(),
     entry::<pause::Unpause>(),
+    entry::<unshare::Unshare>(),
     entry::<update::Update>(),
     entry::<info::Version>(),
     entry::<volume::Volume>(),
@@ -125,6 +130,8 @@ pub trait Verb: Args {
     const ABOUT: &'static str;
     /// What the user may write before they say NAME: the words that other programs use for it.
     const ALIASES: &'static [&'static str] = &[];
+    /// Without root, it works in the user's namespaces.
+    const TOUCHES_STORE: bool = true;
 
     /// The program's exit code, where nothing failed.
     fn run(self, forno: &Forno) -> Result<u8>;
@@ -134,12 +141,20 @@ struct Entry {
     name: &'static str,
     about: &'static str,
     aliases: &'static [&'static str],
+    touches_store: bool,
     arguments: fn(Command) -> Command,
     run: fn(&ArgMatches, &Forno) -> Result<u8>,
 }
 
 const fn entry<V: Verb>() -> Entry {
-    Entry { name: V::NAME, about: V::ABOUT, aliases: V::ALIASES, arguments: arguments::<V>, run: run::<V> }
+    Entry {
+        name: V::NAME,
+        about: V::ABOUT,
+        aliases: V::ALIASES,
+        touches_store: V::TOUCHES_STORE,
+        arguments: arguments::<V>,
+        run: run::<V>,
+    }
 }
 
 fn arguments<V: Verb>(command: Command) -> Command {
@@ -241,7 +256,12 @@ fn dispatch(matches: &ArgMatches) -> Result<u8> {
     let forno = Forno::from_arg_matches(matches).map_err(|error| Error::new(error.to_string()).exit(USAGE))?;
     let called = matches.subcommand().and_then(|(name, matches)| Some((find(name)?, matches)));
     match called {
-        Some((entry, matches)) => (entry.run)(matches, &forno),
+        Some((entry, matches)) => {
+            if entry.touches_store {
+                rootless::enter(&|text| forno.warn(text)).map_err(|error| error.exit(USAGE))?;
+            }
+            (entry.run)(matches, &forno)
+        }
         None => Err(Error::new("no verb; see forno --help").exit(USAGE)),
     }
 }

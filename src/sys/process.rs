@@ -54,6 +54,11 @@ pub fn setns(fd: impl AsFd, flags: i32) -> Result<()> {
     check(unsafe { libc::setns(fd.as_fd().as_raw_fd(), flags) }.into())
 }
 
+/// For a name that has to be looked up again, after the mounts have become others.
+pub fn chdir(path: &std::path::Path) -> Result<()> {
+    nix::unistd::chdir(path)
+}
+
 /// The CLONE_NEW* flag of the kind of namespace that `fd` is.
 pub fn namespace_type(fd: impl AsFd) -> Result<i32> {
     const NS_GET_NSTYPE: libc::c_ulong = 0xb703;

@@ -7,6 +7,7 @@ use crate::image::digest::Digest;
 use crate::image::dockerfile::mount::Sharing;
 use crate::image::dockerignore::Ignore;
 use crate::image::plan::{Mount, Place};
+use crate::image::rootless;
 use crate::sys::file::{Lock, flock, try_flock};
 use crate::sys::root::Root;
 use crate::sys::tree;
@@ -81,6 +82,7 @@ fn fill(executor: &Executor, from: (&Place, &str), directory: &Path, made: (u32,
         Copier::new(&root, None, None).copy(tree.get(), source, &format!("/{FILES}/"), &Ignore::default())?;
     }
     let made = File::open(&files).context("open")?;
+    let (uid, gid) = rootless::owner((uid, gid));
     tree::fchown(&made, uid, gid).context("chown")?;
     tree::fchmod(&made, mode).context("chmod")?;
     match crate::sys::file::rename_noreplace(&files, &directory.join(FILES)) {

@@ -7,6 +7,7 @@ use crate::bail;
 use crate::error::{Context, Result};
 use crate::image::dockerignore::Ignore;
 use crate::image::mode::Chmod;
+use crate::image::rootless;
 use crate::sys::root::Root;
 use crate::sys::tree::{self, Kind, Stat, Time};
 use crate::sys::{OFlag, xattr};
@@ -256,6 +257,7 @@ impl<'a> Copier<'a> {
             }
             kind => tree::mknodat(to, name, kind, 0o600, stat.node).context("make node")?,
         }
+        let owner = rootless::owner(owner);
         if owner != tree::effective_ids() {
             tree::fchownat(to, name, owner.0, owner.1).context("chown")?;
         }

@@ -11,6 +11,7 @@ use crate::error::{Context, Result};
 use crate::image::dockerignore::Ignore;
 use crate::image::plan::run::SCRIPTS;
 use crate::image::plan::{Mount, Place, Run};
+use crate::image::rootless;
 use crate::image::snapshot::{Upper, mount_overlay};
 use crate::sys::root::Root;
 use crate::sys::{mount, tree};
@@ -203,7 +204,8 @@ impl Mounts {
             let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
             let mut file = file.context("create")?;
             file.write_all(&value).context("write")?;
-            tree::fchown(&file, *uid, *gid).context("chown")?;
+            let (uid, gid) = rootless::owner((*uid, *gid));
+            tree::fchown(&file, uid, gid).context("chown")?;
             tree::fchmod(&file, *mode).context("chmod")?;
             self.add(self::mount(target, "bind", &path, &["bind", "ro", "nosuid", "nodev", "noexec"]), target, false);
             self.kept.push(Kept::Point { _point: point });

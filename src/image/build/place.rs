@@ -3,6 +3,7 @@
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::image::mode::Chmod;
+use crate::image::rootless;
 use crate::sys::root::Root;
 use crate::sys::tree::{self, Kind, Stat, Time};
 use crate::sys::{Errno, OFlag};
@@ -133,6 +134,7 @@ pub fn new_dir(directory: BorrowedFd, name: &CString, made: Made) -> Result<Owne
 
 /// Changes the owner where it is not what it should be.
 pub fn own(fd: BorrowedFd, owner: (u32, u32)) -> Result<()> {
+    let owner = rootless::owner(owner);
     if owner == tree::effective_ids() {
         return Ok(());
     }

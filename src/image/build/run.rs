@@ -13,6 +13,7 @@ use crate::image::container::spec::all_capabilities;
 use crate::image::container_config::{Container, DEFAULT_CAPABILITIES, Network, absolute};
 use crate::image::digest::Digest;
 use crate::image::plan::{self, Run};
+use crate::image::rootless;
 use crate::image::user;
 use crate::sys::process::pidfd_open;
 use crate::sys::root::Root;
@@ -194,6 +195,7 @@ impl Job<'_> {
         if run.privileged {
             privileged(&mut config);
         }
+        rootless::adapt(&mut config)?;
         Ok(config)
     }
 }

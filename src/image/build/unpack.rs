@@ -9,6 +9,7 @@ use crate::error::{Context, Result};
 use crate::image::dockerignore::Ignore;
 use crate::image::layer::Limits;
 use crate::image::layer::tar::{Entry, Reader, Type};
+use crate::image::rootless;
 use crate::sys::tree::{self, Kind};
 use crate::sys::{OFlag, xattr};
 use std::fs::File;
@@ -255,6 +256,7 @@ fn one<R: BufRead>(copier: &Copier, entry: &Entry, to: &Path, reader: &mut Reade
         Type::Block => tree::mknodat(at, &name, Kind::Block, 0o600, entry.node).context("make node")?,
         Type::Directory => {}
     }
+    let owner = rootless::owner(owner);
     if owner != tree::effective_ids() {
         tree::fchownat(at, &name, owner.0, owner.1).context("chown")?;
     }

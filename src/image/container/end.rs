@@ -64,7 +64,11 @@ fn begin(container: &Container, runtime: &Path, config: &Config, state: &State, 
         match channel::ask(&channel, &Request::Signal { signal, stop: true }) {
             Ok(()) => return Ok(Way::Supervisor(channel)),
             Err(_) if !container.exists() || !container.state()?.status.needs_supervisor() => return Ok(Way::Over),
-            Err(error) => return Err(error.context(format!("container {}", config.name))),
+            Err(error) if launch::connect(container, false)?.is_some() => {
+                return Err(error.context(format!("container {}", config.name)));
+            }
+            // It was about to die when it was found.
+            Err(_) => {}
         }
     }
     match open_process(state.pid, state.start_time) {

@@ -6,6 +6,7 @@ use super::{Container, files};
 use crate::bail;
 use crate::error::{Context, Result};
 use crate::image::container_config::{self, DEFAULT_CAPABILITIES, Network, absolute};
+use crate::image::rootless;
 use crate::image::store::Store;
 use crate::image::user::{self, Identity};
 use crate::image::volume;
@@ -142,6 +143,7 @@ fn make(store: &Store, container: &Container, config: &Config, rootfs: &Root, ne
         let profile: Value = serde_json::from_str(&security.seccomp).context("parse the seccomp profile")?;
         linux["seccomp"] = super::seccomp::translate(&profile, &known.capabilities);
     }
+    rootless::adapt(&mut spec)?;
     Ok(spec)
 }
 

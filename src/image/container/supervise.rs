@@ -17,6 +17,7 @@ use super::{ATTACH, Container, remove, signals};
 use crate::bail;
 use crate::error::{Context, Error, Result};
 use crate::image::events;
+use crate::image::rootless::{self, Member};
 use crate::image::store::Store;
 use crate::sys::event::{self, Ready, Wanted};
 use crate::sys::process::{self, Exit, Signals};
@@ -71,6 +72,8 @@ struct Supervisor<'a> {
     /// Whether the container is there in a first run, or again.
     started: bool,
     _alive: File,
+    /// Through us a user's namespaces are found again.
+    _member: Option<Member>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -98,6 +101,8 @@ impl<'a> Supervisor<'a> {
                     leaving,
                     started,
                     _alive: alive,
+                    // Without, a holder that was killed is missed the more; the container is none the worse.
+                    _member: rootless::register().unwrap_or_default(),
                 })
             }
             Err(error) => Err((error.exit(125), clients)),

@@ -6,6 +6,9 @@ use crate::error::Result;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Of proc_pid_stat(5), on every architecture of Linux.
+const NANOSECONDS_PER_TICK: u64 = 10_000_000;
+
 #[derive(Debug, Clone)]
 pub struct Usage {
     pub taken: Instant,
@@ -24,7 +27,10 @@ pub struct Usage {
 
 pub fn of(listed: &Listed) -> Result<Usage> {
     let pid = listed.state.pid;
-    let cgroups = cgroups(pid)?;
+    let cgroups = cgroups(pid, &listed.config.id)?;
+    if cgroups.is_empty() {
+        return without_cgroup(listed);
+    }
     let text = |controller: &str, old: &str, new: &str| {
         let path: Option<PathBuf> = file(&cgroups, controller, old, new);
         path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
@@ -48,6 +54,32 @@ pub fn of(listed: &Listed) -> Result<Usage> {
         written,
         pids: number(&text("pids", "pids.current", "pids.current")),
     })
+}
+
+/// What the processes that are there now say of themselves.
+fn without_cgroup(listed: &Listed) -> Result<Usage> {
+    let pids = super::processes::of(listed.state.pid, &listed.config.id)?;
+    let read = |pid: i32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let (mut cpu, mut memory): (u64, u64) = (0, 0);
+    for pid in &pids {
+        let stat = read(*pid, "stat");
+        // Behind the name, which may hold anything; user and system time of it and of its children that have ended.
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+        let ticks: u64 = fields.iter().skip(11).take(4).map(|field| number(field)).sum();
+        cpu = cpu.saturating_add(ticks.saturating_mul(NANOSECONDS_PER_TICK));
+        memory = memory.saturating_add(resident(&read(*pid, "status")));
+    }
+    let (received, sent) = network(&read(listed.state.pid, "net/dev"));
+    let memory_limit = machine_memory();
+    let (taken, pids) = (Instant::now(), pids.len() as u64);
+    Ok(Usage { taken, cpu, memory, memory_limit, received, sent, read: 0, written: 0, pids })
+}
+
+/// Bytes, of what proc_pid_status(5) says.
+fn resident(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    number(line.and_then(|line| line.split_whitespace().next()).unwrap_or_default()).saturating_mul(1024)
 }
 
 impl Usage {

@@ -7,6 +7,7 @@ use super::tar::{Entry, Reader, Segment, Type};
 use super::whiteout::{self, Marks, is_whiteout};
 use crate::bail;
 use crate::error::{Context, Result};
+use crate::image::rootless;
 use crate::sys::tree::{self, Kind, SETGID, SETUID, Time};
 use crate::sys::{Errno, OFlag, xattr};
 use std::ffi::CString;
@@ -204,7 +205,8 @@ impl Layer<'_> {
             None => write_plain(reader, &file)?,
         }
         if self.is_foreign(entry) {
-            tree::fchown(&file, entry.uid, entry.gid).context("chown")?;
+            let (uid, gid) = rootless::owner((entry.uid, entry.gid));
+            chowned(entry, tree::fchown(&file, uid, gid))?;
         }
         if needs_chmod(entry.mode) {
             tree::fchmod(&file, entry.mode).context("chmod")?;
@@ -348,19 +350,17 @@ impl Layer<'_> {
         Ok(())
     }
 
-    fn is_foreign(&self, entry: &Entry) -> bool {
-        (entry.uid, entry.gid) != self.own_ids
+    fn is_foreign(&mut self, entry: &Entry) -> bool {
+        let owner = rootless::owner((entry.uid, entry.gid));
+        if owner != (entry.uid, entry.gid) {
+            self.warn("files of other users become yours: /etc/subuid and /etc/subgid give you no ids".to_owned());
+        }
+        owner != self.own_ids
     }
 
     fn chown(&self, entry: &Entry, at: BorrowedFd, name: &CString) -> Result<()> {
-        match tree::fchownat(at, name, entry.uid, entry.gid) {
-            Err(Errno::EINVAL) => bail!(
-                "owner {}:{} is not mapped in this user namespace; /etc/subuid and /etc/subgid give more ids",
-                entry.uid,
-                entry.gid
-            ),
-            result => result.context("chown"),
-        }
+        let (uid, gid) = rootless::owner((entry.uid, entry.gid));
+        chowned(entry, tree::fchownat(at, name, uid, gid))
     }
 
     fn xattr(&mut self, key: &[u8], set: impl FnOnce(&CString) -> crate::sys::Result<()>) -> Result<()> {
@@ -427,6 +427,17 @@ impl Layer<'_> {
         tree::fchmodat(root.at(), c".", mode & !SETGID).context("chmod /")?;
         self.places.finish.insert(Names::new(), Finish { accessed, modified, mode });
         Ok(())
+    }
+}
+
+fn chowned(entry: &Entry, result: crate::sys::Result<()>) -> Result<()> {
+    match result {
+        Err(Errno::EINVAL) => bail!(
+            "owner {}:{} is not mapped in this user namespace; /etc/subuid and /etc/subgid give more ids",
+            entry.uid,
+            entry.gid
+        ),
+        result => result.context("chown"),
     }
 }
 

@@ -66,6 +66,11 @@ fn bind(publish: &Publish, ip: IpAddr, port: u16) -> Result<Held> {
         Errno::EADDRINUSE => {
             Error::from(errno).context(format!("port {port}/{} of {ip} is already allocated", publish.protocol))
         }
+        Errno::EACCES => Error::from(errno).context(format!(
+            "publish port {port}/{} of {ip}: low ones are root's (sysctl net.ipv4.ip_unprivileged_port_start says \
+             which); publish a higher one",
+            publish.protocol
+        )),
         _ => Error::from(errno).context(format!("publish port {port}/{} of {ip}", publish.protocol)),
     })?;
     let host_port = if port == 0 { inet::local_port(&held).context("read the port")? } else { port };
@@ -76,6 +81,14 @@ fn bind(publish: &Publish, ip: IpAddr, port: u16) -> Result<Held> {
         protocol: publish.protocol.clone(),
     };
     Ok(Held { socket: held, published })
+}
+
+/// Whether somebody listens there, whom nobody can take for us.
+pub(super) fn is_taken(published: &Published) -> bool {
+    let Ok(ip) = published.host_ip.parse() else {
+        return false;
+    };
+    inet::bind(SocketAddr::new(ip, published.host_port), published.protocol == "tcp").is_err()
 }
 
 impl Held {

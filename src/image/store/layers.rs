@@ -9,6 +9,7 @@ use crate::image::digest::{Digest, chain_ids};
 use crate::image::layer::apply::{Applied, apply};
 use crate::image::layer::pipe::{Compression, Streamed, stream};
 use crate::image::layer::{Limits, confined, diff};
+use crate::image::rootless;
 use crate::sys::file::syncfs;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -35,6 +36,9 @@ pub struct Ingested {
 struct Record {
     entries: u64,
     bytes: u64,
+    /// Everything was given to root, because there was nobody else.
+    #[serde(default)]
+    alone: bool,
     /// /proc/sys/kernel/random/boot_id; `None`: safe on the disk.
     boot: Option<String>,
 }
@@ -190,6 +194,10 @@ impl Store {
         let Some(record) = read_record(&path) else {
             return self.discard(&path);
         };
+        if record.alone && !rootless::is_alone() {
+            // Now there is somebody.
+            return self.discard(&path);
+        }
         match &record.boot {
             None => Ok(true),
             Some(boot) if *boot == boot_id()? => {
@@ -250,7 +258,8 @@ impl NewLayer {
 }
 
 fn publish(store: &Store, directory: ScratchDir, chain_id: &Digest, applied: &Applied) -> Result<()> {
-    let record = Record { entries: applied.entries, bytes: applied.bytes, boot: Some(boot_id()?) };
+    let (alone, boot) = (rootless::is_alone(), Some(boot_id()?));
+    let record = Record { entries: applied.entries, bytes: applied.bytes, alone, boot };
     let bytes = serde_json::to_vec(&record).with(|| format!("write {RECORD}"))?;
     std::fs::write(directory.path().join(RECORD), bytes).with(|| format!("write {RECORD}"))?;
     // Where somebody else has made it meanwhile, theirs is as good.

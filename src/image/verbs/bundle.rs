@@ -7,6 +7,7 @@ use crate::error::{Context, Result};
 use crate::image::container_config::{Container, Network, absolute};
 use crate::image::copy::copy_directory;
 use crate::image::digest::Digest;
+use crate::image::rootless;
 use crate::image::store::{Image, Lease, Store};
 use crate::sys::Errno;
 use crate::sys::Mode;
@@ -129,7 +130,9 @@ impl Bundle {
         let directory_mode = Mode::from_bits_truncate(0o755);
         root.create_dir_all(&container.cwd, directory_mode).with(|| format!("create {}", container.cwd))?;
         place.volumes(&root, &mut container)?;
-        let config = serde_json::to_vec_pretty(&container.to_json()).context("write config.json")?;
+        let mut config = container.to_json();
+        rootless::adapt(&mut config)?;
+        let config = serde_json::to_vec_pretty(&config).context("write config.json")?;
         write(&place.directory.join("config.json"), &config)
     }
 }

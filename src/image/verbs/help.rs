@@ -2,6 +2,7 @@
 
 use crate::image::build::guard;
 use crate::image::container::launch;
+use crate::image::rootless;
 use crate::reaper;
 use clap::{Arg, Command};
 use std::fmt::Write;
@@ -12,7 +13,7 @@ const COMMON: [&str; 13] =
 /// Each has verbs of its own.
 const MANAGEMENT: [&str; 6] = ["generate", "image", "manifest", "network", "system", "volume"];
 /// Programs call them, nobody types them.
-const HIDDEN: [&str; 3] = [guard::VERB, reaper::VERB, launch::VERB];
+const HIDDEN: [&str; 4] = [guard::VERB, reaper::VERB, rootless::VERB, launch::VERB];
 
 const GAP: usize = 2;
 

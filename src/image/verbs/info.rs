@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::image::config::host_architecture;
 use crate::image::container::state::Status;
 use crate::image::container::usage::machine_memory;
-use crate::image::listing;
+use crate::image::{listing, rootless};
 use clap::Args;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -36,6 +36,7 @@ impl Verb for Info {
 impl Verb for Version {
     const NAME: &'static str = "version";
     const ABOUT: &'static str = "Show the versions of forno and of its OCI runtime";
+    const TOUCHES_STORE: bool = false;
 
     fn run(self, forno: &Forno) -> Result<u8> {
         let client = json!({
@@ -55,7 +56,6 @@ pub(super) fn describe(forno: &Forno) -> Result<Value> {
     let (containers, _) = store.list_containers()?;
     let count = |status: Status| containers.iter().filter(|listed| listed.state.status == status).count();
     let (running, paused) = (count(Status::Running), count(Status::Paused));
-    let root = crate::sys::tree::effective_ids().0 == 0;
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let system = file("/etc/os-release");
     let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"');
@@ -72,7 +72,7 @@ pub(super) fn describe(forno: &Forno) -> Result<Value> {
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": if pure_v2 { "2" } else { "1" },
         "DefaultRuntime": forno.runtime(),
-        "Rootless": !root,
+        "Rootless": rootless::in_namespace(),
         "KernelVersion": kernel(),
         "OperatingSystem": system,
         "OSType": "linux",

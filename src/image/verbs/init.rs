@@ -17,6 +17,7 @@ pub(super) struct Init {
 impl Verb for Init {
     const NAME: &'static str = reaper::VERB;
     const ABOUT: &'static str = "Be the first process of a container";
+    const TOUCHES_STORE: bool = false;
 
     fn run(self, _forno: &Forno) -> Result<u8> {
         reaper::main(&self.command)

@@ -30,6 +30,7 @@ pub(super) struct Login {
 impl Verb for Login {
     const NAME: &'static str = "login";
     const ABOUT: &'static str = "Log in to a registry";
+    const TOUCHES_STORE: bool = false;
 
     fn run(self, forno: &Forno) -> Result<u8> {
         let domain = login_key(self.server.as_deref());
@@ -104,6 +105,7 @@ pub(super) struct Logout {
 impl Verb for Logout {
     const NAME: &'static str = "logout";
     const ABOUT: &'static str = "Forget a registry's credentials";
+    const TOUCHES_STORE: bool = false;
 
     fn run(self, forno: &Forno) -> Result<u8> {
         let domain = login_key(self.server.as_deref());

@@ -5,6 +5,7 @@ use crate::bail;
 use crate::error::Result;
 use crate::image::listing::{self, Listing};
 use crate::image::network::definition::{self, DEFAULT, Network as Found, Subnet, Wanted};
+use crate::image::rootless;
 use crate::image::store::Store;
 use crate::image::verbs::options::values;
 use clap::{Args, Subcommand};
@@ -91,6 +92,11 @@ impl Verb for Network {
             Action::Create { name, driver, subnet, gateway, ipv6, internal, label } => {
                 if driver != "bridge" {
                     bail!("--driver {driver}: only bridge is there");
+                }
+                if rootless::is_users_root() {
+                    bail!(
+                        "network {name}: only root makes networks; without, containers share one with --network container:NAME"
+                    );
                 }
                 let of_family = |ipv4: bool| subnet.iter().find(|subnet| subnet.address.is_ipv4() == ipv4).copied();
                 let labels = label.iter().map(|entry| values::label(entry)).collect();

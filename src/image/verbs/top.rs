@@ -27,7 +27,7 @@ impl Verb for Top {
         if !state.is_alive() {
             bail!("container {} is not running", self.container);
         }
-        let pids: Vec<String> = processes::of(state.pid)?.iter().map(ToString::to_string).collect();
+        let pids: Vec<String> = processes::of(state.pid, container.id())?.iter().map(ToString::to_string).collect();
         let options = if self.options.is_empty() { vec!["-f".to_owned()] } else { self.options };
         let output = Command::new("ps").args(&options).arg("-p").arg(pids.join(",")).output().context("run ps")?;
         if !output.status.success() {

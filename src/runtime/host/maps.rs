@@ -1,7 +1,8 @@
 //! Which users of a user namespace are which outside (user_namespaces(7)).
 
 use super::proc_file;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::idmap;
 use crate::sys::process::{self, pid_t};
 use crate::sys::{Errno, OFlag, fd, identity};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +16,7 @@ pub(super) fn write(pid: pid_t, uids: &str, gids: &str) -> Result<()> {
     // An unprivileged user may map himself alone; /etc/subuid gives him more through newuidmap(1).
     match write_file(pid, "uid_map", uids) {
         Ok(()) => {}
-        Err(Errno::EPERM) => by_program("newuidmap", pid, uids).context("linux.uidMappings: write uid_map")?,
+        Err(Errno::EPERM) => idmap::write("newuidmap", pid, uids).context("linux.uidMappings: write uid_map")?,
         other => other.context("linux.uidMappings: write uid_map")?,
     }
     if one_own_group(gids) {
@@ -23,7 +24,7 @@ pub(super) fn write(pid: pid_t, uids: &str, gids: &str) -> Result<()> {
         write_file(pid, "setgroups", "deny").context("linux.gidMappings: deny setgroups")?;
         return write_file(pid, "gid_map", gids).context("linux.gidMappings: write gid_map");
     }
-    by_program("newgidmap", pid, gids).context("linux.gidMappings: write gid_map")
+    idmap::write("newgidmap", pid, gids).context("linux.gidMappings: write gid_map")
 }
 
 fn one_own_group(gids: &str) -> bool {
@@ -33,27 +34,6 @@ fn one_own_group(gids: &str) -> bool {
 
 fn write_file(pid: pid_t, file: &str, text: &str) -> crate::sys::Result<()> {
     fd::write_once(fd::open(&proc_file(pid, file), OFlag::O_WRONLY)?, text.as_bytes())
-}
-
-/// newuidmap(1), newgidmap(1): from the system's own directories, whatever PATH says.
-fn by_program(program: &str, pid: pid_t, map: &str) -> Result<()> {
-    let path = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
-        .iter()
-        .map(|directory| format!("{directory}/{program}"))
-        .find(|path| std::path::Path::new(path).exists())
-        .ok_or_else(|| {
-            Error::new(format!("more than one's own id needs {program} (package uidmap), which is missing"))
-        })?;
-    let output = std::process::Command::new(&path)
-        .arg(pid.to_string())
-        .args(map.split_whitespace())
-        .env_clear()
-        .output()
-        .with(|| format!("run {path}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Error::new(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 /// A user namespace with these maps and no process in it.

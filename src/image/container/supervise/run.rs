@@ -66,7 +66,7 @@ impl Run {
         network.attach(pid)?;
         supervisor.runtime.start()?;
         let check = Check::new(config.healthcheck.as_ref());
-        Ok(Run { pid, pidfd, streams, check, network, oom: oom_file(pid) })
+        Ok(Run { pid, pidfd, streams, check, network, oom: oom_file(pid, &config.id) })
     }
 
     pub(super) fn endpoint(&self) -> Option<Endpoint> {
@@ -131,6 +131,6 @@ impl Run {
     }
 }
 
-fn oom_file(pid: pid_t) -> Option<PathBuf> {
-    processes::file(&processes::cgroups(pid).ok()?, "memory", "memory.oom_control", "memory.events")
+fn oom_file(pid: pid_t, id: &str) -> Option<PathBuf> {
+    processes::file(&processes::cgroups(pid, id).ok()?, "memory", "memory.oom_control", "memory.events")
 }
