@@ -76,11 +76,8 @@ impl Rules {
         check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &raw const rule, 0) })
     }
 
-    /// landlock_restrict_self(2). Without privileges it asks for no_new_privs, which is the thread's own as well.
+    /// landlock_restrict_self(2). Without privileges it asks for no_new_privs.
     pub fn restrict_thread(&self) -> Result<()> {
-        let (one, none) = (1 as libc::c_ulong, 0 as libc::c_ulong);
-        // SAFETY: no pointers.
-        check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, one, none, none, none) }.into())?;
         // SAFETY: no pointers.
         check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.ruleset.as_raw_fd(), 0) })
     }

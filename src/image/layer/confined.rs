@@ -4,7 +4,9 @@
 use crate::error::{Context, Error, Result};
 use crate::sys::Errno;
 use crate::sys::landlock::{self, Rules};
+use crate::sys::process;
 use crate::sys::seccomp::numbers::*;
+use crate::sys::seccomp::{self, SockFilter};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -78,7 +80,12 @@ const CALLS: &[i64] = &[
 pub fn run<T: Send>(root: BorrowedFd, below: &[OwnedFd], work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let working = scope.spawn(|| {
-            let confine = || give_up_files(root, below).and_then(|()| give_up_calls());
+            let confine = || -> Result<()> {
+                // Landlock and seccomp ask it of who has no privileges; it is this thread's own.
+                process::set_no_new_privs()?;
+                give_up_files(root, below)?;
+                give_up_calls()
+            };
             confine().context("confine the thread that lays out the layer")?;
             work()
         });
@@ -102,33 +109,34 @@ fn give_up_files(root: BorrowedFd, below: &[OwnedFd]) -> Result<()> {
 
 /// Other calls are answered as by a kernel that does not have them, for which the C library has another way at times.
 fn give_up_calls() -> Result<()> {
-    static PROGRAM: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    static PROGRAM: OnceLock<Option<Vec<SockFilter>>> = OnceLock::new();
     let Some(program) = PROGRAM.get_or_init(compile) else { return Ok(()) };
-    match seccompiler::apply_filter(program) {
-        // A kernel without filters has EINVAL for them.
-        Err(seccompiler::Error::Seccomp(error)) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
-        result => result.map_err(|error| Error::new(error.to_string())),
+    match seccomp::set_mode_filter(program, 0) {
+        // A kernel without filters.
+        Ok(_) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
 /// None for a processor that the compiler does not know.
-fn compile() -> Option<BpfProgram> {
+fn compile() -> Option<Vec<SockFilter>> {
     let rules = CALLS.iter().map(|number| (*number, Vec::new())).collect();
     let missing = SeccompAction::Errno(Errno::ENOSYS as u32);
     let arch = std::env::consts::ARCH.try_into().ok()?;
-    SeccompFilter::new(rules, missing, SeccompAction::Allow, arch).ok()?.try_into().ok()
+    let program: BpfProgram = SeccompFilter::new(rules, missing, SeccompAction::Allow, arch).ok()?.try_into().ok()?;
+    Some(program.iter().map(|one| SockFilter { code: one.code, jt: one.jt, jf: one.jf, k: one.k }).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::layer::kit::Scratch;
+    use crate::image::layer::kit::{Scratch, skip};
     use std::fs::{self, File};
 
     #[test]
     fn nothing_outside_of_the_directory_can_be_changed_or_read() {
         if !landlock::version().is_ok_and(|version| version >= 2) {
-            return eprintln!("skip: this kernel has no Landlock of version 2");
+            return skip("this kernel has no Landlock of version 2");
         }
         let scratch = Scratch::new();
         let (inside, outside) = (scratch.0.join("inside"), scratch.0.join("sentinel"));

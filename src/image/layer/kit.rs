@@ -73,11 +73,18 @@ pub(super) fn marks() -> Marks {
     Marks::of_this_process().unwrap()
 }
 
+/// Past the harness, which keeps what is printed: scripts/test counts such lines.
+pub(super) fn skip(why: &str) {
+    use std::io::Write as _;
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skip {}: {why}", thread.name().unwrap_or("?"));
+}
+
 /// Tests of owners, devices and marks need what only root has.
 pub(super) fn is_root() -> bool {
     let root = tree::effective_ids().0 == 0;
     if !root {
-        eprintln!("skipped: needs root");
+        skip("needs root");
     }
     root
 }
