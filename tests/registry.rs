@@ -13,6 +13,7 @@ mod registry {
     #[allow(dead_code, reason = "the programs of tests share the kit, and each uses a part of it")]
     pub mod kit;
     mod places;
+    mod round_trips;
     mod server;
     mod transfer;
     mod words;
