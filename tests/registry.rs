@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "what the kit makes public is public to the tests of one program")]
 
 mod registry {
+    mod bombs;
     mod builds;
     mod credentials;
     mod docker;

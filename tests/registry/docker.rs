@@ -29,7 +29,7 @@ pub struct Registry {
     port: u16,
     directory: PathBuf,
     /// Who gives tokens.
-    _tokens: Option<Server>,
+    tokens: Option<Server>,
 }
 
 impl Registry {
@@ -81,12 +81,17 @@ impl Registry {
             assert!(ended.is_none(), "docker-registry: {}", fs::read_to_string(at("log")).unwrap());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Registry { child, port, directory, _tokens: tokens })
+        Some(Registry { child, port, directory, tokens })
     }
 
     /// `localhost:PORT/NAME`
     pub fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.host())
+    }
+
+    /// What its token server has been asked.
+    pub fn token_requests(&self) -> Vec<Request> {
+        self.tokens.iter().flat_map(Server::requests).collect()
     }
 
     pub fn host(&self) -> String {
