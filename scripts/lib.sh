@@ -39,6 +39,16 @@ need() {
     ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
 }
 
+# in_memory "$@": starts the script again with a TMPDIR of its own in memory, unless there is a TMPDIR: how long a disk
+# takes to make a file, depends on its age and fullness more than on who asks.
+in_memory() {
+    [[ -z ${TMPDIR:-} ]] || return 0
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    exec env TMPDIR=/dev/shm unshare --mount --propagation slave sh -euc '
+        mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+        exec "$@"' sh "$0" "$@"
+}
+
 # need_cargo: the one thing that is not installed here, since a toolchain is its user's choice.
 need_cargo() {
     [[ -n $(command -v cargo) ]] || PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
