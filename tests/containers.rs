@@ -3,10 +3,12 @@
 //! program to test.
 
 mod containers {
+    mod document;
     mod options;
     mod verbs;
 }
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -116,6 +118,12 @@ impl Drop for Oven {
         }
         let _ = std::fs::remove_dir_all(&self.root);
     }
+}
+
+/// Says that a test cannot be run here, past the harness, which keeps what is printed.
+fn skip(why: &str) {
+    let thread = std::thread::current();
+    let _ = writeln!(std::io::stderr(), "skip {}: {why}", thread.name().unwrap_or_default());
 }
 
 const NONE: &str = "--network=none";

@@ -1,8 +1,7 @@
 //! What the options of `run` do, seen from inside the container.
 
 use crate::forno;
-use crate::{NONE, Oven};
-use std::io::Write;
+use crate::{NONE, Oven, skip};
 
 /// Runs a script in a container with these options; what it said.
 #[track_caller]
@@ -144,9 +143,7 @@ fn an_init_reaps_passes_signals_on_and_has_the_programs_exit_code() {
     // As cargo builds it, bolo needs libraries that no image has.
     let bolo = std::fs::read(forno().with_file_name("bolo")).unwrap();
     if bolo.windows(9).any(|text| text == b"/ld-linux") {
-        // Past the harness, which keeps what is printed.
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
-        return drop(writeln!(std::io::stderr(), "skip {name}: bolo is not static here"));
+        return skip("bolo is not static here");
     }
     let oven = Oven::new("init");
     assert_eq!(sh(&oven, &["--init"], "[ $$ != 1 ] && cat /proc/1/comm"), "init");
