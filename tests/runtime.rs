@@ -5,6 +5,7 @@
 mod kit;
 
 mod runtime {
+    mod budget;
     mod cgroup;
     mod cgroup_crash;
     mod cgroup_limits;

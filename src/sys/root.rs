@@ -27,7 +27,9 @@ pub struct Root {
 impl Root {
     /// `path` is trusted: an ordinary path of the host.
     pub fn open(path: &Path) -> Result<Root> {
-        nix::fcntl::open(path, O_PATH_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty()).map(Root::from)
+        // Not open(3): see fd::open.
+        nix::fcntl::openat(nix::fcntl::AT_FDCWD, path, O_PATH_CLOEXEC | OFlag::O_DIRECTORY, Mode::empty())
+            .map(Root::from)
     }
 
     pub fn try_clone(&self) -> Result<Root> {
