@@ -14,6 +14,7 @@ mod runtime {
     mod cgroup_verbs;
     mod command_line;
     mod create;
+    mod crowd;
     mod delete;
     mod devices;
     mod errors;
